@@ -1,0 +1,210 @@
+#!/usr/bin/env python3
+"""The door: `python3 dev.py VERB …` makes `.venv` hold what the lock pins, then runs VERB inside it.
+
+Standard library only, in syntax that Python 3.6 parses: an old Python gets a sentence, not a traceback.
+"""
+
+import contextlib
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import IO
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+STAMP = VENV / "installed"
+PROGRAMS = VENV / ("Scripts" if sys.platform == "win32" else "bin")
+PYTHON = str(PROGRAMS / "python")
+RUNTIME, DEV, PROJECT = FILES = "requirements.lock", "requirements-dev.lock", "pyproject.toml"
+CHECKS = {"lint": "ruff check .", "format": "ruff format --check .", "types": "mypy"}
+HELP = """usage: python3 dev.py VERB [ARGUMENTS]
+
+  python3 dev.py demo          the whole stack with demo data; Ctrl-C stops it
+  python3 dev.py test          lint, format, types, then every test
+  python3 dev.py test ARGS     pytest with these arguments
+  python3 dev.py VERB --help   every other verb belongs to usage-pipeline
+
+The first run installs the pinned packages into .venv, beside this file."""
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def answers(python: str, code: str) -> bool:
+    """Whether this interpreter starts and runs the code without an error."""
+    with contextlib.suppress(OSError):
+        null = subprocess.DEVNULL
+        return subprocess.call([python, "-c", code], cwd=str(ROOT), stdout=null, stderr=null) == 0
+    return False
+
+
+def is_version(python: str, minor: int) -> bool:
+    return answers(python, f"import sys; sys.exit(sys.version_info[:2] != (3, {minor}))")
+
+
+def become(command: "list[str]") -> None:
+    """Go on as this command, so that its signals and its exit code are ours."""
+    if sys.platform == "win32":
+        sys.exit(subprocess.call(command))
+    os.execv(command[0], command)  # noqa: S606
+
+
+def require_python() -> None:
+    """Go on under a Python that the pinned packages support, or say which one is missing."""
+    major, minor = sys.version_info[:2]
+    if (3, 11) <= (major, minor) <= (3, 14):
+        return
+    for other in (14, 13, 12, 11):
+        path = shutil.which(f"python3.{other}")
+        if path and is_version(path, other):
+            become([path, *sys.argv])
+    say(
+        f"dev.py needs Python 3.11 to 3.14, and this is {major}.{minor}: install one, then run this again"
+        " (uv python install 3.13, brew install python@3.13, apt install python3.11)."
+    )
+    sys.exit(2)
+
+
+def installers() -> "tuple[list[str], list[str]]":
+    """The command that makes `.venv`, and the one that installs into it."""
+    inside = Path(sys.prefix) == VENV
+    base = getattr(sys, "_base_executable", sys.executable) if inside else sys.executable
+    uv = os.environ.get("UV") or shutil.which("uv")
+    if uv:
+        return [uv, "venv", "--quiet", "--python", base], [uv, "pip", "install", "--python", PYTHON]
+    for module in ("venv", "pip"):
+        if not answers(base, f"import {module}"):
+            sys.exit(
+                f"dev.py needs uv, or pip and venv: there is no uv on PATH, and no {module} in {base}"
+                f" (apt install python3-{module})."
+            )
+    pip = [base, "-m", "pip", "--python", PYTHON, "--disable-pip-version-check", "install", "--no-user"]
+    return [base, "-m", "venv", "--without-pip"], pip
+
+
+def take_lock() -> "IO[str]":
+    """One dev.py at a time changes `.venv`; the others wait here until the file is closed."""
+    lock = (ROOT / ".venv.lock").open("w")
+    os.set_inheritable(lock.fileno(), True)  # an installer that outlives us keeps the others waiting
+    said = False
+    while True:
+        with contextlib.suppress(OSError):
+            if sys.platform == "win32":
+                import msvcrt
+
+                msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                import fcntl
+
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        if not said:
+            say("Waiting for another dev.py that is installing into .venv …")
+        said = True
+        time.sleep(0.2)
+
+
+def installed() -> "set[str]":
+    """What the last finished installation wrote, if its interpreter still starts."""
+    if STAMP.exists() and is_version(PYTHON, sys.version_info[1]):
+        return set(STAMP.read_text(encoding="utf-8").splitlines())
+    return set()
+
+
+def run(command: "list[str]") -> None:
+    """One step of an installation: a terminal sees it go on, a log only the end of a failure."""
+    log = None if sys.stderr.isatty() else subprocess.PIPE
+    done = subprocess.run(
+        command,
+        cwd=str(ROOT),
+        env=dict(os.environ, PIP_REQUIRE_HASHES="0", UV_REQUIRE_HASHES="0"),  # the checkout itself has none
+        stdout=log or sys.stderr,
+        stderr=log and subprocess.STDOUT,
+        close_fds=False,
+        check=False,
+    )
+    if done.returncode:
+        say("\n".join((done.stdout or b"").decode(errors="replace").splitlines()[-9:]))
+        sys.exit("dev.py: the packages could not be installed, see above; the next run starts .venv afresh.")
+
+
+def install(lock: str, fresh: bool) -> None:
+    create, add = installers()
+    pins = (ROOT / lock).read_text(encoding="utf-8").splitlines()
+    count = sum("==" in line for line in pins if not line.startswith(" "))
+    say(f"Installing {count} pinned packages into .venv …")
+    started = time.monotonic()
+    STAMP.unlink(missing_ok=True)
+    if fresh:
+        if VENV.exists():
+            shutil.rmtree(VENV)
+        run([*create, str(VENV)])
+    run([*add, "--no-deps", "--require-hashes", "-r", lock])
+    run([*add, "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT)])
+    say(f".venv is ready after {time.monotonic() - started:.0f} s.")
+
+
+def prepare(lock: str) -> None:
+    """Make `.venv` hold what the lock pins, unless it does."""
+    now = {name: f"{name} {hashlib.sha256((ROOT / name).read_bytes()).hexdigest()}" for name in FILES}
+    place = f"{sys.implementation.cache_tag} {ROOT}"
+    wanted = {place, now[PROJECT], now[lock]}
+    if wanted <= installed():
+        return
+    with take_lock():
+        have = installed()
+        if wanted <= have:
+            return
+        stale = {line for line in have if not line.startswith(PROJECT)} - {place, *now.values()}
+        install(lock, fresh=bool(stale) or not have)
+        STAMP.write_text("\n".join(wanted | {now[RUNTIME]}), encoding="utf-8")
+
+
+def typed() -> str:
+    """The words that started this file: the program's hints repeat them."""
+    if Path(os.environ.get("_", "")).name == Path(__file__).name:
+        return shlex.quote(sys.argv[0])
+    python = sys.orig_argv[0].replace(".exe", "")
+    name = Path(python).name
+    return shlex.join([name if shutil.which(name) else python, sys.argv[0]])
+
+
+def test(arguments: "list[str]") -> None:
+    """Each check in turn, up to the first that fails; then the tests."""
+    os.chdir(str(ROOT))
+    for name, line in () if arguments else CHECKS.items():
+        say(f"{name}: {line}")
+        program, *rest = line.split()
+        code = subprocess.call([str(PROGRAMS / program), *rest])
+        if code:
+            sys.exit(code)
+    command = ["pytest", *(arguments or ["-n", "auto"])]
+    say("tests: " + " ".join(command))
+    become([str(PROGRAMS / command[0]), *command[1:]])
+
+
+def main(arguments: "list[str]") -> None:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(HELP, file=sys.stdout if arguments else sys.stderr)
+        sys.exit(0 if arguments else 2)
+    require_python()
+    try:
+        prepare(DEV if arguments[0] == "test" else RUNTIME)
+        if arguments[0] == "test":
+            test(arguments[1:])
+        os.environ["USAGE_PROGRAM"] = typed()
+        become([str(PROGRAMS / "usage-pipeline"), *arguments])
+    except OSError as error:
+        sys.exit(f"dev.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

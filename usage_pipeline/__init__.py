@@ -1,0 +1,15 @@
+"""Token and API usage, exact and permanent, from the rows an application already writes.
+
+The map of the house, left to right; a room imports its own files and those to its left:
+
+    refusals    the one shape of an error that a person can mend
+    settings    the one gate for configuration
+    periods     days, weeks, months and years as half-open UTC windows
+    warehouse   server, connections, migrations, roles, statements, the ledger
+    sources     adapters: an application's tables as our contract
+    rollups     source rows -> one day of aggregates
+    serving     aggregates -> the people who read them
+    definitions everything Dagster knows, by name
+    demo        data that tells a story, and the oracle that checks it
+    cli         the verbs a person types
+"""

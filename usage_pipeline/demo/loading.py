@@ -1,0 +1,82 @@
+"""Creates the application's tables and fills them with a story."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from importlib.resources import files
+from uuid import NAMESPACE_DNS, UUID, uuid5
+
+import psycopg
+
+from usage_pipeline.demo.application import Message
+from usage_pipeline.demo.story import Story
+
+CONTENTS = {
+    "user": json.dumps({"text": "Could you look at this for me?"}),
+    "assistant": json.dumps({"text": "Here is what I found."}),
+}
+
+
+def create_application(connection: psycopg.Connection) -> None:
+    """Creates the empty tables, in the caller's transaction."""
+    connection.execute(_statement("application.sql"))
+
+
+def load(connection: psycopg.Connection, story: Story) -> None:
+    """Fills the empty tables, in the caller's transaction."""
+    roles = sorted({user.role for user in story.users})
+    _copy(connection, "copy_users.sql", ((user.id, user.email) for user in story.users))
+    _copy(connection, "copy_profiles.sql", ((user.id, user.full_name) for user in story.users))
+    _copy(connection, "copy_roles.sql", ((_role_id(role), role) for role in roles))
+    _copy(connection, "copy_user_roles.sql", ((user.id, _role_id(user.role)) for user in story.users))
+    _copy(connection, "copy_agents.sql", ((agent.id, agent.name) for agent in story.agents))
+    _copy(connection, "copy_sessions.sql", _session_rows(story))
+    _copy(connection, "copy_messages.sql", map(_message_row, story.messages))
+
+
+def _statement(name: str) -> bytes:
+    return files("usage_pipeline.demo").joinpath("sql", name).read_bytes()
+
+
+def _copy(connection: psycopg.Connection, name: str, rows: Iterable[Sequence[object]]) -> None:
+    with connection.cursor().copy(_statement(name)) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+def _role_id(name: str) -> UUID:
+    return uuid5(NAMESPACE_DNS, f"{name}.roles.example.com")
+
+
+def _session_rows(story: Story) -> Iterable[Sequence[object]]:
+    counts = Counter(message.conversation_id for message in story.messages)
+    last_active = _last_active(story.messages)
+    for session in story.sessions:
+        key, started_at = session.conversation_id, session.started_at
+        active_at = last_active.get(key, started_at)
+        yield session.id, key, session.user_id, session.agent_id, counts[key], started_at, active_at
+
+
+def _last_active(messages: Iterable[Message]) -> dict[UUID, datetime]:
+    latest: dict[UUID, datetime] = {}
+    for message in messages:
+        at, key = message.created_at, message.conversation_id
+        if at is not None and (key not in latest or latest[key] < at):
+            latest[key] = at
+    return latest
+
+
+def _message_row(message: Message) -> Sequence[object]:
+    metadata = None if message.metadata is None else json.dumps(message.metadata)
+    return (
+        message.id,
+        message.conversation_id,
+        message.sender_user_id,
+        message.sender_agent_id,
+        message.role,
+        CONTENTS.get(message.role, "{}"),
+        metadata,
+        message.created_at,
+        message.created_at,
+    )

@@ -1,0 +1,4 @@
+-- Fills agents: who answers.
+copy public.agents (
+    id, name
+) from stdin

@@ -1,0 +1,4 @@
+-- Fills profiles: the full name of each user.
+copy public.profiles (
+    id, full_name
+) from stdin

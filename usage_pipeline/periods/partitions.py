@@ -1,0 +1,17 @@
+"""Dagster's view of the calendar: one partitions definition a grain, from the stack's first day."""
+
+from datetime import date
+
+import dagster as dg
+
+from usage_pipeline import settings
+from usage_pipeline.periods.calendar import Grain, floor
+
+START = settings.load().start
+
+daily = dg.DailyPartitionsDefinition(start_date=floor(Grain.DAILY, START).isoformat(), end_offset=1)
+
+
+def days(keys: list[str]) -> list[date]:
+    """The days that partition keys stand for."""
+    return [date.fromisoformat(key) for key in keys]

@@ -1,0 +1,145 @@
+"""The one gate for configuration: the environment, our `.env`, and the stack's `settings.toml`."""
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+from dotenv import dotenv_values
+
+from usage_pipeline import refusals
+from usage_pipeline.refusals import Refusal
+
+EARLIEST_START: Final = date(2000, 1, 1)
+DEFAULT_START: Final = date(2024, 1, 1)
+DEMO_MARKER: Final = "demo.marker"
+ENV_MARKER: Final = "# written by usage-pipeline: where the stack of this folder stands"
+PACKAGE_ROOT: Final = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set; the fields below `home` are the keys of `settings.toml`."""
+
+    home: Path
+    database_url: str | None = field(default=None, repr=False)  # None: the stack's own embedded server
+    start: date = DEFAULT_START  # the first day that has a partition
+    start_known: bool = True  # False: nobody said one, the default stands
+    token_source: str | None = None  # None: detected
+    program: str = "usage-pipeline"  # the form in which the person types our verbs
+    dagster_pg_url: str | None = field(default=None, repr=False)
+
+    @property
+    def is_demo(self) -> bool:
+        return (self.home / DEMO_MARKER).exists()
+
+    @property
+    def dagster_home(self) -> Path:
+        return self.home / "dagster"
+
+    @property
+    def file(self) -> Path:
+        return self.home / "settings.toml"
+
+
+STORED: Final = ("database_url", "start", "token_source")
+"""The keys a `settings.toml` may hold; each is also a variable, `USAGE_` + the key in upper case."""
+
+
+def root() -> Path:
+    """The folder that holds the stack: beside our pyproject.toml in a checkout, else the current one."""
+    return PACKAGE_ROOT if (PACKAGE_ROOT / "pyproject.toml").exists() else Path.cwd()
+
+
+def load(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings in force; a value that makes no sense is refused by name, never guessed."""
+    given = dict(os.environ if environment is None else environment)
+    home = Path(given.get("USAGE_HOME") or _home_of_env_file(given) or root() / ".usage").absolute()
+    stored = _read(home / "settings.toml")
+    variables = {name: given[f"USAGE_{name.upper()}"] for name in STORED if given.get(f"USAGE_{name.upper()}")}
+    values: dict[str, Any] = {**stored, **variables}
+    if (home / DEMO_MARKER).exists():
+        values.pop("database_url", None)  # a demo never writes into somebody's database
+    source = "the environment" if "start" in variables else str(home / "settings.toml")
+    return Settings(
+        home=home,
+        database_url=values.get("database_url"),
+        start=_day(values["start"], source) if "start" in values else DEFAULT_START,
+        start_known="start" in values,
+        token_source=values.get("token_source"),
+        program=given.get("USAGE_PROGRAM") or "usage-pipeline",
+        dagster_pg_url=None if (home / DEMO_MARKER).exists() else given.get("DAGSTER_PG_URL"),
+    )
+
+
+def store(settings: Settings, **changes: object) -> None:
+    """Write keys of `settings.toml`, keep the others, replace the file in one step."""
+    values = {**_read(settings.file), **changes}
+    settings.home.mkdir(parents=True, exist_ok=True)
+    lines = [f"{key} = {json.dumps(str(value))}\n" for key, value in sorted(values.items())]
+    draft = settings.file.with_suffix(".toml.new")
+    draft.write_text("".join(lines), encoding="utf-8")
+    draft.replace(settings.file)
+
+
+def write_env_file(path: Path, variables: Mapping[str, str]) -> bool:
+    """Write our `.env` for Dagster's own commands; one that is not ours is left alone (False)."""
+    if path.exists() and not path.read_text(encoding="utf-8").startswith(ENV_MARKER):
+        return False
+    draft = path.with_name(path.name + ".new")
+    draft.touch(mode=0o600)
+    draft.write_text(env_lines(variables), encoding="utf-8")
+    draft.replace(path)
+    return True
+
+
+def env_lines(variables: Mapping[str, str]) -> str:
+    """The text of our `.env`."""
+    return "".join([f"{ENV_MARKER}\n", *(f"{name}='{value}'\n" for name, value in variables.items())])
+
+
+def _home_of_env_file(given: Mapping[str, str]) -> str | None:
+    file = root() / ".env"
+    if given.get("USAGE_DATABASE_URL") or not file.exists():
+        return None
+    if not file.read_text(encoding="utf-8").startswith(ENV_MARKER):
+        return None
+    return dotenv_values(file).get("USAGE_HOME")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    if not file.exists():
+        return {}
+    try:
+        values = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise Refusal(f"{file} cannot be read", why=str(error), fix="mend the line it names") from None
+    unknown = sorted(set(values) - set(STORED))
+    if unknown:
+        known = ", ".join(STORED)
+        raise Refusal(
+            f"{file} has an unknown key `{unknown[0]}`", why=f"it may hold {known}", fix="remove the line"
+        )
+    return values
+
+
+def _day(value: object, source: str) -> date:
+    try:
+        day = value if type(value) is date else date.fromisoformat(str(value))
+    except ValueError:
+        day = date.min
+    if day < EARLIEST_START:
+        raise Refusal(
+            f"the start `{value}` in {source} is no usable date",
+            why=f"it must be written YYYY-MM-DD, {EARLIEST_START} or later",
+            fix="$ sources start DATE",
+            exit_code=refusals.USAGE,
+        )
+    return day
+
+
+assert {*STORED} <= {each.name for each in fields(Settings)}

@@ -1,0 +1,82 @@
+"""The adapters, as data: which tables each reads, which columns it needs, and the file that maps them."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from usage_pipeline.warehouse.functions import FunctionFile
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column an adapter reads; a `default` says what stands in for it where an application lacks it."""
+
+    name: str
+    meaning: str
+    default: str | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table an adapter reads; `time_column` and `key_column` are those that want an index."""
+
+    name: str
+    meaning: str
+    columns: tuple[Column, ...]
+    time_column: str | None = None
+    key_column: str | None = None
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """One application's tables as our contract; `supplies` is the half of the contract it fills."""
+
+    name: str
+    supplies: str
+    tables: tuple[Table, ...]
+
+    @property
+    def functions(self) -> FunctionFile:
+        return FunctionFile("sources.adapters", self.name)
+
+
+SUPABASE_CHAT: Final = Adapter(
+    "supabase_chat",
+    "tokens",
+    (
+        Table(
+            "public.chat_messages_v2",
+            "Chat messages of the application; an answer of the model is a row with role 'assistant'.",
+            (
+                Column("id", "Identity of the message."),
+                Column("conversation_id", "Conversation it belongs to."),
+                Column("sender_user_id", "User who wrote it; NULL on the model's answers."),
+                Column("sender_agent_id", "Agent who wrote it; NULL on a user's messages."),
+                Column("role", "Who speaks; only 'assistant' rows are read."),
+                Column("metadata", "JSON in which the tokens of an answer stand, in one of three shapes."),
+                Column("created_at", "Instant of the message; it decides the day."),
+                Column("updated_at", "Instant of the last change; never decides the day.", "created_at"),
+            ),
+            time_column="created_at",
+        ),
+        Table(
+            "public.conversation_sessions",
+            "Sessions, which tie a conversation to its user and agent; an anonymous one has no user.",
+            (
+                Column("id", "Identity of the session."),
+                Column("conversation_id", "Conversation it owns; may be repeated in old data."),
+                Column("user_id", "User it belongs to; NULL for an anonymous chat."),
+                Column("agent_id", "Agent that answers in it.", "no agent"),
+                Column("started_at", "When it began; decides between sessions of one conversation.", "created_at"),
+                Column("created_at", "When the row was made; stands in for started_at.", "started_at"),
+            ),
+            key_column="conversation_id",
+        ),
+        Table(
+            "public.profiles",
+            "Names of the users.",
+            (Column("id", "Identity of the user."), Column("full_name", "Name a person goes by.")),
+        ),
+    ),
+)
+
+ADAPTERS: Final = {adapter.name: adapter for adapter in (SUPABASE_CHAT,)}

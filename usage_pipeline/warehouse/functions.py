@@ -1,0 +1,50 @@
+"""Functions that follow their files: created by `migrate apply`, told apart by the hash in their comment."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from usage_pipeline.warehouse import statements
+
+_SIGNATURE = re.compile(r"create or replace function (?P<signature>[a-z_.]+\([^)]*\))", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class FunctionFile:
+    """One file that creates functions; `room` and `name` as in `statements.read`."""
+
+    room: str
+    name: str
+
+    @property
+    def text(self) -> str:
+        return statements.read(self.room, self.name)
+
+    @property
+    def mark(self) -> str:
+        return f"usage_pipeline {self.room}.{self.name} {hashlib.sha256(self.text.encode()).hexdigest()[:16]}"
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """The names of the functions it creates."""
+        return tuple(found["signature"].split("(", 1)[0] for found in _SIGNATURE.finditer(self.text))
+
+
+def install(connection: Connection, files: Sequence[FunctionFile]) -> tuple[str, ...]:
+    """Create what differs from its file; the names of the files that ran. The caller acts as the owner."""
+    stale = outdated(connection, files)
+    for file in files:
+        if file.name in stale:
+            statements.run(connection, "warehouse.sql", "drop_functions", names=list(file.functions))
+            statements.run_script(connection, file.text)
+            statements.run(connection, "warehouse.sql", "adopt_functions", names=list(file.functions), mark=file.mark)
+    return stale
+
+
+def outdated(connection: Connection, files: Sequence[FunctionFile]) -> tuple[str, ...]:
+    """The files whose functions are missing or were made from another text."""
+    marks = dict(statements.run(connection, "warehouse.sql", "function_marks").tuples().all())
+    return tuple(file.name for file in files if any(marks.get(name) != file.mark for name in file.functions))

@@ -1,0 +1,8 @@
+-- Makes a new session one role for good: run outside a transaction, so that no rollback undoes it. Binds: role.
+select
+  pg_catalog.set_config('role', %(role)s, false),
+  pg_catalog.set_config('TimeZone', 'UTC', false),
+  pg_catalog.set_config('search_path', '', false),
+  pg_catalog.set_config('lock_timeout', '10s', false),
+  pg_catalog.set_config('idle_in_transaction_session_timeout', '5min', false),
+  pg_catalog.set_config('plan_cache_mode', 'force_custom_plan', false)

@@ -1,0 +1,31 @@
+"""Statements live in files: the only way from a `.sql` file to the database."""
+
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, CursorResult
+
+_NO_BINDS: Final = {"no_parameters": True}
+
+
+@cache
+def read(room: str, name: str) -> str:
+    """The text of `usage_pipeline/<room>/<name>.sql`; `room` is dotted, as in `rollups.sql`."""
+    return files(f"usage_pipeline.{room}").joinpath(f"{name}.sql").read_text(encoding="utf-8")
+
+
+@cache
+def _prepared(room: str, name: str) -> sa.TextClause:
+    return sa.text(read(room, name))
+
+
+def run(connection: Connection, room: str, name: str, **binds: object) -> CursorResult[tuple[object, ...]]:
+    """Execute one file with its named binds."""
+    return connection.execute(_prepared(room, name), binds)
+
+
+def run_script(connection: Connection, text: str) -> None:
+    """Execute the text of a file as it stands: several statements, no binds, `%` and `:` untouched."""
+    connection.exec_driver_sql(text, execution_options=_NO_BINDS)
