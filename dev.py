@@ -75,9 +75,10 @@ def installers() -> "tuple[list[str], list[str]]":
     """The command that makes `.venv`, and the one that installs into it."""
     inside = Path(sys.prefix) == VENV
     base = getattr(sys, "_base_executable", sys.executable) if inside else sys.executable
+    quiet = [] if sys.stderr.isatty() else ["--quiet"]
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv:
-        return [uv, "venv", "--quiet", "--python", base], [uv, "pip", "install", "--python", PYTHON]
+        return [uv, "venv", "--quiet", "--python", base], [uv, "pip", "install", *quiet, "--python", PYTHON]
     for module in ("venv", "pip"):
         if not answers(base, f"import {module}"):
             sys.exit(
@@ -85,7 +86,7 @@ def installers() -> "tuple[list[str], list[str]]":
                 f" (apt install python3-{module})."
             )
     pip = [base, "-m", "pip", "--python", PYTHON, "--disable-pip-version-check", "install", "--no-user"]
-    return [base, "-m", "venv", "--without-pip"], pip
+    return [base, "-m", "venv", "--without-pip"], pip + quiet
 
 
 def take_lock() -> "IO[str]":

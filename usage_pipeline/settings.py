@@ -30,7 +30,6 @@ class Settings:
     start: date = DEFAULT_START  # the first day that has a partition
     start_known: bool = True  # False: nobody said one, the default stands
     token_source: str | None = None  # None: detected
-    program: str = "usage-pipeline"  # the form in which the person types our verbs
     dagster_pg_url: str | None = field(default=None, repr=False)
 
     @property
@@ -71,9 +70,28 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         start=_day(values["start"], source) if "start" in values else DEFAULT_START,
         start_known="start" in values,
         token_source=values.get("token_source"),
-        program=given.get("USAGE_PROGRAM") or "usage-pipeline",
         dagster_pg_url=None if (home / DEMO_MARKER).exists() else given.get("DAGSTER_PG_URL"),
     )
+
+
+def demo_home() -> Path:
+    """The demo's stack: a folder of its own, unless one is named."""
+    return Path(os.environ.get("USAGE_HOME") or root() / ".usage" / "demo").absolute()
+
+
+def given_database_url() -> str | None:
+    """The database that the environment names, whatever stack is in force."""
+    return os.environ.get("USAGE_DATABASE_URL")
+
+
+def is_under_root(home: Path) -> bool:
+    """Whether a stack belongs to the folder our `.env` would be written to."""
+    return home.is_relative_to(root())
+
+
+def program() -> str:
+    """The form in which the person types our verbs; hints repeat it."""
+    return os.environ.get("USAGE_PROGRAM") or "usage-pipeline"
 
 
 def store(settings: Settings, **changes: object) -> None:
@@ -95,6 +113,13 @@ def write_env_file(path: Path, variables: Mapping[str, str]) -> bool:
     draft.write_text(env_lines(variables), encoding="utf-8")
     draft.replace(path)
     return True
+
+
+def export(variables: Mapping[str, str]) -> None:
+    """Hand the stack's variables to Dagster in this process, which reads them from the environment."""
+    os.environ.update(variables)
+    if variables.get("USAGE_HOME") and (Path(variables["USAGE_HOME"]) / DEMO_MARKER).exists():
+        os.environ.pop("USAGE_DATABASE_URL", None)
 
 
 def env_lines(variables: Mapping[str, str]) -> str:

@@ -23,6 +23,12 @@ def create_application(connection: psycopg.Connection) -> None:
     connection.execute(_statement("application.sql"))
 
 
+def is_loaded(connection: psycopg.Connection) -> bool:
+    """Whether the application stands already."""
+    row = connection.execute(_statement("application_exists.sql")).fetchone()
+    return row is not None and bool(row[0])
+
+
 def load(connection: psycopg.Connection, story: Story) -> None:
     """Fills the empty tables, in the caller's transaction."""
     roles = sorted({user.role for user in story.users})

@@ -44,6 +44,21 @@ def install(connection: Connection, files: Sequence[FunctionFile]) -> tuple[str,
     return stale
 
 
+def script(files: Sequence[FunctionFile]) -> str:
+    """What `install` would run where none of them stands yet, for a person to read."""
+    adoption = "adopt_functions"
+    return "\n".join(
+        f"{file.text}\n{statements.printed('warehouse.sql', adoption, names=list(file.functions), mark=file.mark)};\n"
+        for file in files
+    )
+
+
+def remove(connection: Connection, files: Sequence[FunctionFile]) -> None:
+    """Drop the functions of these files. The caller acts as the owner."""
+    names = [name for file in files for name in file.functions]
+    statements.run(connection, "warehouse.sql", "drop_functions", names=names)
+
+
 def outdated(connection: Connection, files: Sequence[FunctionFile]) -> tuple[str, ...]:
     """The files whose functions are missing or were made from another text."""
     marks = dict(statements.run(connection, "warehouse.sql", "function_marks").tuples().all())

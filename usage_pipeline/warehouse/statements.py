@@ -1,10 +1,12 @@
 """Statements live in files: the only way from a `.sql` file to the database."""
 
+import re
 from functools import cache
 from importlib.resources import files
 from typing import Final
 
 import sqlalchemy as sa
+from psycopg import sql
 from sqlalchemy import Connection, CursorResult
 
 _NO_BINDS: Final = {"no_parameters": True}
@@ -29,3 +31,10 @@ def run(connection: Connection, room: str, name: str, **binds: object) -> Cursor
 def run_script(connection: Connection, text: str) -> None:
     """Execute the text of a file as it stands: several statements, no binds, `%` and `:` untouched."""
     connection.exec_driver_sql(text, execution_options=_NO_BINDS)
+
+
+def printed(room: str, name: str, **binds: object) -> str:
+    """One file with its binds as literals, for a person to read and run; we never execute it."""
+    return re.sub(
+        r"(?<!:):([a-z_]+)", lambda found: sql.Literal(binds[found[1]]).as_string(), read(room, name)
+    )

@@ -1,0 +1,56 @@
+"""How the verbs speak: data on standard output, narration on standard error, plain when nobody watches."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+narration: Final = Console(stderr=True, highlight=False, soft_wrap=True)
+DATE: Final = click.DateTime(formats=["%Y-%m-%d"])
+
+
+def output() -> Console:
+    """Standard output as a person or a pipe wants it."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+def narrate(text: str, style: str | None = None) -> None:
+    narration.print(text, style=style, markup=False)
+
+
+@contextmanager
+def step(text: str) -> Iterator[list[str]]:
+    """One line when it is done, with the time it took; words added to the list end the line."""
+    began = time.perf_counter()
+    words: list[str] = []
+    yield words
+    told = f"✓ {text}" + (f" · {' · '.join(words)}" if words else "")
+    narrate(f"{told:<72} {time.perf_counter() - began:6.1f} s")
+
+
+@contextmanager
+def bar(text: str, total: int) -> Iterator[Progress]:
+    """A progress bar on a terminal; nothing elsewhere."""
+    columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=narration, transient=True, disable=not narration.is_terminal) as progress:
+        progress.add_task(text, total=total)
+        yield progress
+
+
+def emit_json(data: object, **meta: object) -> None:
+    """One document on standard output."""
+    document = {"schema": "usage-pipeline/1", "ok": True, "data": data, "meta": meta}
+    click.echo(json.dumps(document, default=_plain, indent=2))
+
+
+def _plain(value: Any) -> object:
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    return str(value)

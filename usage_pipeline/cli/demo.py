@@ -1,0 +1,169 @@
+"""`demo`: from nothing to a filled Dagster page, always on a server of its own."""
+
+import os
+import shutil
+import sys
+import webbrowser
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from usage_pipeline import settings
+from usage_pipeline.cli import backfill, console, migrate, stack
+from usage_pipeline.refusals import REFUSED, Refusal
+from usage_pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from usage_pipeline.demo.story import Story
+    from usage_pipeline.warehouse.connections import Warehouse
+    from usage_pipeline.warehouse.embedded import Server
+
+DAYS: Final = 120
+ASSET: Final = "tokens_daily"
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Do everything, verify it, stop; exit 0 or 1.")
+@click.option("--reset", is_flag=True, help="Throw the demo's data away first.")
+@click.option("--no-open", is_flag=True, help="Do not open a browser.")
+@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="The next free one if taken.")
+def demo(once: bool, reset: bool, no_open: bool, port: int) -> None:
+    """Fill an embedded database with 120 days of a chat application and show them in Dagster."""
+    from usage_pipeline.warehouse import embedded
+
+    if settings.given_database_url():
+        console.narrate("USAGE_DATABASE_URL is set; the demo leaves that database alone and uses its own.")
+    home = settings.demo_home()
+    server = embedded.of(home)
+    with stack.ending_on_signals(), stack.alone(home):
+        if reset:
+            _reset(home, server)
+        _claim(home)
+        with embedded.held(server):
+            _run(server, port=port, once=once, open_page=not (no_open or once))
+
+
+def _run(server: "Server", *, port: int, once: bool, open_page: bool) -> None:
+    from usage_pipeline.warehouse.connections import open_warehouse
+
+    with console.step("PostgreSQL (embedded, socket only)") as words:
+        embedded_version = _version(server)
+        words.append(embedded_version)
+    found = _settings(server.home)
+    warehouse = open_warehouse(found)
+    story = _application(server, found)
+    migrate.everything(found, warehouse)
+    stack.prepare(found)
+    with console.step("Dagster's storage"):
+        import dagster as dg
+
+        dg.DagsterInstance.get().dispose()
+    with stack.running(found, stack.free_port(port)) as page:
+        with console.step(f"backfill of {ASSET}") as words:
+            outcomes = backfill.run(found, ASSET, story.first_day, _yesterday())
+            words.append(f"{len(outcomes)} days, {sum(each.changed for each in outcomes):,} rows written")
+        with console.step("Dagster's web server"):
+            page.wait_until_ready()
+        if once:
+            _verify(warehouse, story, page)
+            return
+        _greet(found, server, page, story)
+        if open_page and sys.stdout.isatty() and not {"CI", "SSH_CONNECTION"} & os.environ.keys():
+            webbrowser.open(page.lineage)
+        page.wait()
+
+
+def _claim(home: Path) -> None:
+    """Mark the folder as the demo's, so that nothing else is ever taken for it, or deleted as it."""
+    if home.exists() and any(home.glob("*")) and not (home / settings.DEMO_MARKER).exists():
+        strangers = {each.name for each in home.iterdir()} - {"demo.lock"}
+        if strangers:
+            raise Refusal(
+                f"{home} holds something that is not the demo's",
+                why=f"it contains {min(strangers)}",
+                fix="unset USAGE_HOME, or name an empty folder",
+                exit_code=REFUSED,
+            )
+    home.mkdir(parents=True, exist_ok=True)
+    (home / settings.DEMO_MARKER).touch()
+
+
+def _reset(home: Path, server: "Server") -> None:
+    from usage_pipeline.warehouse import embedded
+
+    if not (home / settings.DEMO_MARKER).exists():
+        return
+    with console.step("the old demo is removed"):
+        embedded.remove(server)
+        for each in home.iterdir():
+            if each.name != "demo.lock":
+                shutil.rmtree(each) if each.is_dir() else each.unlink()
+
+
+def _version(server: "Server") -> str:
+    with server.connect() as connection:
+        return f"{connection.info.server_version // 10_000}.{connection.info.server_version % 10_000}"
+
+
+def _settings(home: Path) -> Settings:
+    """The demo's own settings; its first day is decided once."""
+    settings.export({"USAGE_HOME": str(home)})
+    found = settings.load()
+    if found.start_known:
+        return found
+    settings.store(found, start=_yesterday() - timedelta(days=DAYS - 1))
+    return settings.load()
+
+
+def _application(server: "Server", found: Settings) -> "Story":
+    """The application's tables and their rows, made once; the story is told again each time."""
+    from usage_pipeline.demo import loading, story
+
+    with console.step("demo data") as words:
+        told = story.tell(found.start + timedelta(days=DAYS - 1), DAYS)
+        with server.connect("usage", "usage") as connection, connection.transaction():
+            if not loading.is_loaded(connection):
+                loading.create_application(connection)
+                loading.load(connection, told)
+        answers = sum(message.role == "assistant" for message in told.messages)
+        words.append(f"{len(told.users)} users, {len(told.agents)} agents, {answers:,} answers in {DAYS} days")
+    return told
+
+
+def _verify(warehouse: "Warehouse", story: "Story", page: stack.Page) -> None:
+    """Compare what is stored with a computation in plain Python, and what the page shows with both."""
+    from usage_pipeline.demo import verification
+    from usage_pipeline.warehouse.connections import Role
+
+    with console.step("verified against plain Python") as words:
+        with warehouse.begin(Role.READER) as connection:
+            difference = verification.difference(connection, story, now=datetime.now(UTC))
+        if difference:
+            raise Refusal("the stored numbers are wrong", why=difference)
+        words.append("every row and every day agrees")
+    with console.step("Dagster shows the days") as words:
+        count = page.materialized_count(ASSET)
+        if count < DAYS:
+            raise Refusal("the page does not show every day", why=f"{count} of {DAYS} are green")
+        words.append(f"{count} partitions")
+
+
+def _greet(found: Settings, server: "Server", page: stack.Page, story: "Story") -> None:
+    form = settings.program()
+    lines = settings.env_lines(stack.variables(found))
+    if settings.is_under_root(found.home) and not settings.write_env_file(settings.root() / ".env", stack.variables(found)):
+        console.narrate(f"\n.env here is not ours and stays as it is; for Dagster's own commands it lacks:\n{lines}")
+    last = story.last_day
+    console.narrate(
+        f"\n  {page.lineage}\n\n  Try in another terminal:\n"
+        f"    {form} usage tokens\n"
+        f'    {form} usage tokens --user "Ada Lovelace"\n'
+        f"    {form} backfill {ASSET} --from {last - timedelta(days=6)} --to {last}\n\n"
+        f"  Ctrl-C stops everything; the data stay in {server.folder} (--reset starts over)."
+    )
+
+
+def _yesterday() -> date:
+    return datetime.now(UTC).date() - timedelta(days=1)

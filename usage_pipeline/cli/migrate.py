@@ -1,0 +1,96 @@
+"""`migrate apply | status | sql`: the schema, the functions from files, and the rights on the source."""
+
+import click
+
+from usage_pipeline.cli import console, session
+from usage_pipeline.refusals import ATTENTION
+from usage_pipeline.settings import Settings
+from usage_pipeline.warehouse.connections import Warehouse
+
+
+@click.group()
+def migrate() -> None:
+    """Apply the schema to the database, or show what would be done."""
+
+
+@migrate.command()
+@click.pass_context
+def apply(context: click.Context) -> None:
+    """Run what is pending: revisions, functions, grants on the source tables."""
+    with session.opened(create=True) as (found, warehouse):
+        left = everything(found, warehouse)
+    if left:
+        console.narrate("This login may not run these; their owner may:", style="yellow")
+        for statement in left:
+            click.echo(f"{statement};")
+        context.exit(ATTENTION)
+
+
+@migrate.command()
+@click.pass_context
+def status(context: click.Context) -> None:
+    """Say what has run and what is pending; exit 3 when something is."""
+    from usage_pipeline.rollups import functions
+    from usage_pipeline.sources import access
+    from usage_pipeline.warehouse.connections import Role
+    from usage_pipeline.warehouse.migrations import engine
+
+    with session.opened() as (found, warehouse):
+        with warehouse.begin(Role.LOGIN) as connection:
+            adapter = access.active(connection, found.token_source)
+            wanting = access.grants(connection, adapter)
+        state = engine.status(warehouse, functions.wanted(adapter))
+    for name in state.revisions:
+        click.echo(f"{'pending' if name in state.pending else 'applied'}  {name}")
+    for file in functions.wanted(adapter):
+        click.echo(f"{'pending' if file.name in state.outdated else 'applied'}  functions of {file.name}")
+    for grant in wanting:
+        click.echo(f"pending  {grant.statement}")
+    context.exit(0 if state.is_current and not wanting else ATTENTION)
+
+
+@migrate.command()
+def sql() -> None:
+    """Print everything a first `apply` would run on this database."""
+    from usage_pipeline.rollups import functions
+    from usage_pipeline.sources import access
+    from usage_pipeline.warehouse.connections import Role
+    from usage_pipeline.warehouse.functions import script
+    from usage_pipeline.warehouse.migrations import engine
+
+    with session.opened(create=True) as (found, warehouse), warehouse.begin(Role.LOGIN) as connection:
+        adapter = access.active(connection, found.token_source)
+        grants = access.grants(connection, adapter)
+    click.echo(engine.script())
+    click.echo("reset role;")
+    for grant in grants:
+        click.echo(f"{grant.statement};")
+    click.echo("set role usage_owner;\n")
+    click.echo(script(functions.wanted(adapter)))
+    click.echo("reset role;")
+
+
+def everything(found: Settings, warehouse: Warehouse) -> list[str]:
+    """Bring the database to this code; the statements that only another login may run."""
+    from usage_pipeline.rollups import functions
+    from usage_pipeline.sources import access
+    from usage_pipeline.warehouse import statements
+    from usage_pipeline.warehouse.connections import Role
+    from usage_pipeline.warehouse.migrations import engine
+
+    with warehouse.begin(Role.LOGIN) as connection:
+        adapter = access.active(connection, found.token_source)
+        access.require_tables(connection, adapter)
+    with console.step("migrations") as words:
+        words.append(", ".join(engine.apply(warehouse)) or "nothing pending")
+    left = []
+    with console.step(f"rights on the tables of {adapter.name}") as words, warehouse.begin(Role.LOGIN) as connection:
+        for grant in access.grants(connection, adapter):
+            if grant.is_permitted:
+                statements.run_script(connection, grant.statement)
+                words.append(grant.statement)
+            else:
+                left.append(grant.statement)
+    with console.step("functions") as words:
+        words.append(", ".join(engine.install(warehouse, functions.wanted(adapter))) or "nothing changed")
+    return left

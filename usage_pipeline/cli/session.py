@@ -1,0 +1,29 @@
+"""What a verb needs before it can work: the settings, the server running, the warehouse open."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from usage_pipeline import settings
+from usage_pipeline.refusals import Refusal
+from usage_pipeline.settings import Settings
+from usage_pipeline.warehouse import embedded
+from usage_pipeline.warehouse.connections import Warehouse, open_warehouse
+
+
+@contextmanager
+def opened(*, create: bool = False) -> Iterator[tuple[Settings, Warehouse]]:
+    """The warehouse of the settings in force; an embedded server runs for as long as it is needed."""
+    found = settings.load()
+    with ExitStack() as stack:
+        if found.database_url is None:
+            server = embedded.of(found.home)
+            if not create and not server.data.exists():
+                raise Refusal(
+                    f"there is no stack in {found.home}",
+                    why="USAGE_DATABASE_URL is not set and no embedded server was made yet",
+                    fix="$ demo, or set USAGE_DATABASE_URL",
+                )
+            stack.enter_context(embedded.held(server))
+        warehouse = open_warehouse(found)
+        stack.callback(warehouse.dispose)
+        yield found, warehouse

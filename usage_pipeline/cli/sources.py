@@ -1,0 +1,78 @@
+"""`sources`: what is read, whether it can be read whole, and what in it makes no sense."""
+
+from dataclasses import asdict
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from usage_pipeline.cli import console, session
+from usage_pipeline.refusals import ATTENTION, USAGE, Refusal
+
+if TYPE_CHECKING:
+    from usage_pipeline.sources.report import Report
+
+
+@click.group(invoke_without_command=True)
+@click.option("--all", "all_of_them", is_flag=True, help="All refusals since the first day, not only 20 of the last week.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_context
+def sources(context: click.Context, all_of_them: bool, as_json: bool) -> None:
+    """Show the source tables, our rights on them, and their refused and stray rows; exit 3 if any."""
+    if context.invoked_subcommand is not None:
+        return
+    from usage_pipeline.sources import report
+    from usage_pipeline.warehouse.connections import Role
+
+    with session.opened() as (found, warehouse), warehouse.begin(Role.READER) as connection:
+        made = report.make(connection, found.token_source, since=found.start if all_of_them else None)
+    if as_json:
+        console.emit_json(asdict(made), needs_attention=made.needs_attention)
+    else:
+        _show(made)
+    context.exit(ATTENTION if made.needs_attention else 0)
+
+
+@sources.command()
+@click.argument("day", type=console.DATE)
+def start(day: datetime) -> None:
+    """Move the first day that has a partition."""
+    from usage_pipeline import settings
+
+    found = settings.load()
+    if not settings.EARLIEST_START <= day.date() <= date.today():  # noqa: DTZ011 - a day either side is harmless
+        raise Refusal(
+            f"{day.date()} cannot be the first day",
+            why=f"it must lie between {settings.EARLIEST_START} and today",
+            fix="give another date",
+            exit_code=USAGE,
+        )
+    settings.store(found, start=day.date())
+    console.narrate(f"The first day is {day.date()} (it was {found.start}); a running web server shows it once reloaded.")
+
+
+def _show(made: "Report") -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    out = console.output()
+    out.print(f"Tokens come from the adapter [bold]{made.adapter}[/bold]")
+    tables = Table(show_edge=False, pad_edge=False)
+    for heading in ("Table", "Columns", "Missing", "Rights", "Index"):
+        tables.add_column(heading)
+    for each in made.tables:
+        defaulted = [f"{name} (stands in: {default})" for name, default in each.defaulted.items()]
+        missing = ", ".join([*each.missing, *defaulted]) or "–"
+        tables.add_row(each.name, str(len(each.found)), missing, "; ".join(each.obstacles) or "ok", each.index or "–")
+    out.print(tables)
+    if made.states is None:
+        return
+    counted = ", ".join(f"{state} {count:,}" for state, count in made.states.items()) or "no answers"
+    out.print(f"\nAnswers of the last 7 days: {counted}")
+    shown = f"since {made.refusals_since}" if made.shows_all else "of the last 7 days, 20 at most (--all shows every one)"
+    out.print(f"Refused {shown}: {len(made.refusals)}")
+    for refusal in made.refusals:
+        out.print(f"  {refusal.occurred_at}  {refusal.event_id}  {escape(refusal.field)} {refusal.reason}: {escape(refusal.value or '')}")
+    out.print(f"Strays, which belong to no day: {made.stray_count:,}")
+    for stray in made.strays:
+        out.print(f"  {stray.occurred_at or '–'}  {stray.event_id}  {stray.reason}")

@@ -1,0 +1,211 @@
+"""The stack: Dagster's web server and daemon, started with our variables and stopped without a trace."""
+
+import ctypes
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+from usage_pipeline import settings
+from usage_pipeline.refusals import REFUSED, Refusal
+from usage_pipeline.settings import Settings
+from usage_pipeline.warehouse import embedded
+
+HOST: Final = "127.0.0.1"
+LOCATION: Final = "usage_pipeline"
+_REPOSITORIES: Final = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
+_PARTITIONS: Final = (
+    "query partitions($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key)"
+    " { ... on AssetNode { partitionStats { numMaterialized } } } }"
+)
+_DIE_WITH_PARENT: Final = 1  # PR_SET_PDEATHSIG
+
+
+def variables(found: Settings) -> dict[str, str]:
+    """What every process of the stack needs in its environment."""
+    storage = found.dagster_pg_url
+    if storage is None:
+        url = embedded.of(found.home).url(embedded.DAGSTER_DATABASE, driver="psycopg2")
+        storage = url.render_as_string(hide_password=False)
+    return {
+        "DAGSTER_HOME": str(found.dagster_home),
+        "DAGSTER_PG_URL": storage,
+        "USAGE_HOME": str(found.home),
+    }
+
+
+def prepare(found: Settings) -> dict[str, str]:
+    """Dagster's home with its file, and the variables in this process's environment."""
+    found.dagster_home.mkdir(parents=True, exist_ok=True)
+    text = files("usage_pipeline.cli").joinpath("dagster.yaml").read_text(encoding="utf-8")
+    (found.dagster_home / "dagster.yaml").write_text(text, encoding="utf-8")
+    given = variables(found)
+    settings.export({**given, "DAGSTER_EVENT_BATCH_SIZE": "100", "DAGSTER_DISABLE_TELEMETRY": "1"})
+    return given
+
+
+def free_port(wanted: int) -> int:
+    """The port that was asked for, or the next one nobody listens on."""
+    for port in range(wanted, min(wanted + 100, 65536)):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((HOST, port))
+            return port
+    raise Refusal(f"no port from {wanted} to {wanted + 99} is free", fix="give another one with --port")
+
+
+@dataclass(frozen=True)
+class Page:
+    """Dagster's page as it runs: where it is, and what it says."""
+
+    address: str
+    logs: Path
+    children: Mapping[str, subprocess.Popen[bytes]]
+
+    @property
+    def lineage(self) -> str:
+        return f"{self.address}/locations/{LOCATION}/asset-groups/tokens/lineage"
+
+    def wait_until_ready(self, seconds: float = 90) -> None:
+        """Return when it answers and knows our definitions."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self._require_alive()
+            with suppress(urllib.error.URLError, ConnectionError, TimeoutError, KeyError, TypeError, ValueError):
+                if self.ask(_REPOSITORIES)["repositoriesOrError"]["nodes"]:
+                    return
+            time.sleep(0.2)
+        raise Refusal("the web server did not become ready", why=f"{seconds:.0f} s passed", fix=f"see {self.logs}")
+
+    def wait(self) -> None:
+        """Stay until somebody ends us, or one of them ends by itself."""
+        while True:
+            self._require_alive()
+            time.sleep(1)
+
+    def ask(self, query: str, **values: object) -> dict[str, Any]:
+        """One GraphQL query."""
+        body = json.dumps({"query": query, "variables": values}).encode()
+        request = urllib.request.Request(f"{self.address}/graphql", body, {"Content-Type": "application/json"})  # noqa: S310
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - our own server
+            data: dict[str, Any] = json.load(answer)["data"]
+            return data
+
+    def materialized_count(self, asset: str) -> int:
+        """How many partitions of an asset it shows as done."""
+        found = self.ask(_PARTITIONS, key={"path": [asset]})["assetNodeOrError"]["partitionStats"]
+        return int(found["numMaterialized"])
+
+    def _require_alive(self) -> None:
+        for name, child in self.children.items():
+            if child.poll() is not None:
+                raise Refusal(f"the {name} ended by itself", why=f"exit code {child.returncode}", fix=f"see {self.logs}")
+
+
+@contextmanager
+def alone(home: Path) -> Iterator[None]:
+    """One demo a folder: the second says who runs."""
+    import fcntl
+
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "demo.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise Refusal(
+                f"a demo of {home} runs already",
+                why=f"process {lock.read().strip() or 'unknown'} holds it",
+                fix="use its page, or stop it with Ctrl-C",
+                exit_code=REFUSED,
+            ) from None
+        lock.seek(0)
+        lock.truncate()
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+@contextmanager
+def running(found: Settings, port: int) -> Iterator[Page]:
+    """The web server and the daemon, as children that end with us."""
+    logs = found.home / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    where = ["-w", str(_workspace(found))]
+    web = [sys.executable, "-m", "dagster_webserver", "-h", HOST, "-p", str(port), *where]
+    daemon = [sys.executable, "-m", "dagster._daemon", "run", *where]
+    children: dict[str, subprocess.Popen[bytes]] = {}
+    try:
+        for name, command in (("web server", web), ("daemon", daemon)):
+            with (logs / f"{name.replace(' ', '-')}.log").open("ab") as log:
+                children[name] = _start(command, log.fileno())
+        yield Page(f"http://{HOST}:{port}", logs, children)
+    finally:
+        _stop(list(children.values()))
+
+
+@contextmanager
+def ending_on_signals() -> Iterator[None]:
+    """A termination or a closed terminal ends us as Ctrl-C does, so that everything is stopped."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {each: signal.signal(each, interrupt) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+def _workspace(found: Settings) -> Path:
+    """A checkout's own workspace file, else one that names the installed package."""
+    checkout = settings.root() / "workspace.yaml"
+    if checkout.exists():
+        return checkout
+    file = found.home / "workspace.yaml"
+    module = {"module_name": "usage_pipeline.definitions", "location_name": LOCATION}
+    file.write_text(json.dumps({"load_from": [{"python_module": module}]}), encoding="utf-8")
+    return file
+
+
+def _start(command: list[str], log: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command, cwd=settings.root(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        start_new_session=True, preexec_fn=_in_child,  # noqa: PLW1509
+    )  # fmt: skip
+
+
+def _in_child() -> None:
+    """Dagster copies the handler of SIGINT to SIGTERM; in a background shell that one is `ignore`."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGTERM)
+
+
+def _stop(children: list[subprocess.Popen[bytes]]) -> None:
+    for child in children:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGTERM)
+    for child in children:
+        with suppress(subprocess.TimeoutExpired):
+            child.wait(15)
+    for child in children:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)  # what its own children left behind
+        child.wait()

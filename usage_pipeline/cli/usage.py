@@ -1,0 +1,186 @@
+"""`usage tokens`: who used how much, in a table a person wants to read."""
+
+import csv
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from usage_pipeline.cli import console, session
+from usage_pipeline.refusals import USAGE, Refusal
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from usage_pipeline.serving.tokens import Coverage, Line, Person
+    from usage_pipeline.settings import Settings
+
+_COUNTS: Final = ("messages", "conversations", "prompt_tokens", "completion_tokens", "total_tokens")
+
+
+@click.group()
+def usage() -> None:
+    """Read what is stored."""
+
+
+@usage.command()
+@click.option("--user", "who", metavar="NAME-OR-ID", help="One user, day by day.")
+@click.option("--from", "first", type=console.DATE, help="First day, UTC; 30 days up to --to if left out.")
+@click.option("--to", "last", type=console.DATE, help="Last day, inclusive; the newest computed one if left out.")
+@click.option("--json", "form", flag_value="json", help="One JSON document.")
+@click.option("--csv", "form", flag_value="csv", help="Comma-separated values with a header.")
+def tokens(who: str | None, first: datetime | None, last: datetime | None, form: str | None) -> None:
+    """Tokens of each user, or of one user day by day."""
+    from usage_pipeline.serving import tokens as serving
+    from usage_pipeline.warehouse.connections import Role
+
+    with session.opened() as (found, warehouse), warehouse.begin(Role.READER) as connection:
+        covered = _coverage(connection, found, first, last)
+        person = serving.person(connection, who) if who else None
+        if person:
+            lines = serving.by_day(connection, person.user_id, covered.first, covered.last)
+        else:
+            lines = serving.by_user(connection, covered.first, covered.last)
+        conversations = serving.conversation_count(
+            connection, person.user_id if person else None, covered.first, covered.last
+        )
+    if form == "json":
+        _emit_json(lines, covered, person, conversations)
+    elif form == "csv":
+        _emit_csv(lines, person)
+    else:
+        _emit_table(lines, covered, person, conversations)
+    for note in _notes(lines, covered):
+        console.narrate(note, style="yellow" if covered.missing else None)
+
+
+def _coverage(
+    connection: "Connection", found: "Settings", first: datetime | None, last: datetime | None
+) -> "Coverage":
+    from usage_pipeline.serving import tokens as serving
+
+    newest = serving.latest_day(connection)
+    if newest is None:
+        raise Refusal(
+            "no day of tokens was computed yet", fix=f"$ backfill tokens_daily --from {found.start} --to {found.start}"
+        )
+    end = last.date() if last else newest
+    start = first.date() if first else max(found.start, end - timedelta(days=serving.DAYS_SHOWN - 1))
+    if start > end:
+        raise Refusal(f"--from {start} comes after --to {end}", fix="swap the two dates", exit_code=USAGE)
+    if end < found.start:
+        raise Refusal(
+            f"--to {end} lies before the first day",
+            why=f"the data begin on {found.start}",
+            fix=f"ask for a day from {found.start} on",
+            exit_code=USAGE,
+        )
+    return serving.coverage(connection, max(start, found.start), end)
+
+
+def _share(line: "Line", whole: int) -> float:
+    return line.total_tokens / whole if whole else 0.0
+
+
+def _emit_json(
+    lines: Sequence["Line"], covered: "Coverage", person: "Person | None", conversations: int
+) -> None:
+    whole = sum(line.total_tokens for line in lines)
+    key = "day" if person else "user_id"
+    rows = [{key: line.key, **_values(line), "share_ratio": round(_share(line, whole), 6)} for line in lines]
+    totals = {name: sum(getattr(line, name) for line in lines) for name in _COUNTS}
+    console.emit_json(
+        {"rows": rows, "totals": {**totals, "conversations": conversations}},
+        first_day=covered.first,
+        last_day=covered.last,
+        complete=covered.is_complete,
+        as_of=covered.as_of,
+        missing_days=covered.missing,
+        user_id=person.user_id if person else None,
+        timezone="UTC",
+    )
+
+
+def _values(line: "Line") -> dict[str, object]:
+    return {each.name: getattr(line, each.name) for each in fields(line) if each.name != "key"}
+
+
+def _emit_csv(lines: Sequence["Line"], person: "Person | None") -> None:
+    whole = sum(line.total_tokens for line in lines)
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    names = [each.name for each in fields(lines[0]) if each.name != "key"] if lines else ["label"]
+    writer.writerow(["day" if person else "user_id", *names, "share_ratio"])
+    for line in lines:
+        values = [_harmless(value) for value in _values(line).values()]
+        writer.writerow([line.key, *values, f"{_share(line, whole):.6f}"])
+
+
+def _harmless(value: object) -> object:
+    """A spreadsheet would run a name that begins like a formula."""
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return f"'{value}"
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _emit_table(
+    lines: Sequence["Line"], covered: "Coverage", person: "Person | None", conversations: int
+) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    whole = sum(line.total_tokens for line in lines)
+    title = f"Tokens of {escape(person.label or str(person.user_id))}" if person else "Tokens by user"
+    table = Table(title=f"{title}, {covered.first} to {covered.last} (UTC)", title_justify="left")
+    table.add_column("Day" if person else "User", no_wrap=True)
+    for heading in ("Messages", "Conversations", "Prompt", "Completion", "Total", "Share"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("Last activity", no_wrap=True)
+    for line in lines:
+        counts = [f"{getattr(line, name):,}" for name in _COUNTS]
+        seen = line.last_activity.strftime("%Y-%m-%d %H:%M") if line.last_activity else ""
+        table.add_row(escape(line.label), *counts, f"{_share(line, whole):.1%}", seen)
+    table.add_section()
+    sums = {name: sum(getattr(line, name) for line in lines) for name in _COUNTS}
+    sums["conversations"] = conversations
+    table.add_row("Total", *(f"{sums[name]:,}" for name in _COUNTS), "100.0%" if whole else "", "", style="bold")
+    console.output().print(table)
+
+
+def _notes(lines: Sequence["Line"], covered: "Coverage") -> list[str]:
+    """What a reader must know before repeating a number."""
+    unmetered = sum(line.unmetered_messages for line in lines)
+    refused = sum(line.refused_messages for line in lines)
+    notes = [_completeness(covered)]
+    if unmetered:
+        notes.append(f"{unmetered:,} answers report no tokens; they count as messages.")
+    if refused:
+        notes.append(f"{refused:,} answers report tokens that make no sense and count with 0: $ sources".replace(
+            "$", _program()))  # fmt: skip
+    return notes
+
+
+def _completeness(covered: "Coverage") -> str:
+    if covered.missing:
+        first, last = covered.missing[0], covered.missing[-1]
+        return (
+            f"Incomplete: {len(covered.missing)} of these days were never computed, the first is {first}: "
+            f"{_program()} backfill tokens_daily --from {first} --to {_earlier(last)}"
+        )
+    if not covered.is_complete and covered.as_of:
+        return f"Incomplete: {covered.last} is read up to {covered.as_of:%Y-%m-%d %H:%M} UTC."
+    return f"Complete for these days, as of {covered.as_of:%Y-%m-%d %H:%M} UTC." if covered.as_of else ""
+
+
+def _earlier(day: date) -> date:
+    from datetime import UTC
+
+    return min(day, datetime.now(UTC).date())
+
+
+def _program() -> str:
+    from usage_pipeline import settings
+
+    return settings.program()

@@ -1,0 +1,20 @@
+"""The composition root: everything Dagster knows of this project, by name."""
+
+import warnings
+
+import dagster as dg
+
+for category in (dg.BetaWarning, dg.PreviewWarning):
+    warnings.filterwarnings("ignore", category=category)
+
+from usage_pipeline import settings
+from usage_pipeline.rollups.assets import tokens_daily
+from usage_pipeline.sources import specs
+from usage_pipeline.warehouse.connections import open_warehouse
+
+warehouse = open_warehouse(settings.load())
+
+defs = dg.Definitions(
+    assets=[*specs.specs(), tokens_daily],
+    resources={"warehouse": warehouse},
+)

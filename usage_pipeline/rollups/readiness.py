@@ -1,0 +1,23 @@
+"""Before a run reads: the schema is this code's, and the source hides nothing."""
+
+from usage_pipeline.refusals import ATTENTION, Refusal
+from usage_pipeline.rollups import functions
+from usage_pipeline.sources import access
+from usage_pipeline.sources.adapters import Adapter
+from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.migrations import state
+
+
+def require(warehouse: Warehouse, chosen: str | None) -> Adapter:
+    """The active adapter, once everything a run stands on has been looked at."""
+    with warehouse.begin(Role.WRITER) as connection:
+        adapter = access.active(connection, chosen)
+        access.require_tables(connection, adapter)
+        found = state.read(connection, functions.wanted(adapter))
+        if not found.is_current:
+            what = ", ".join([*found.pending, *(f"the functions of {name}" for name in found.outdated)])
+            raise Refusal(
+                "migrations are pending", why=f"not applied yet: {what}", fix="$ migrate apply", exit_code=ATTENTION
+            )
+        access.require_readable(connection, adapter, Role.WRITER)
+    return adapter

@@ -1,0 +1,1 @@
+"""Serving: the aggregates, for the people who read them. It may never write, nor read raw rows in bulk."""

@@ -1,0 +1,139 @@
+"""What our roles may read of a source: asserted before every run, because a hidden row makes no noise."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from sqlalchemy import Connection
+
+from usage_pipeline.refusals import Refusal
+from usage_pipeline.sources.adapters import ADAPTERS, Adapter, Column, Table
+from usage_pipeline.warehouse import statements
+from usage_pipeline.warehouse.connections import Role
+
+READING_ROLES: Final = (Role.WRITER, Role.READER)
+
+
+@dataclass(frozen=True)
+class Access:
+    """What one role may do with one table, as the catalogue says it."""
+
+    table_name: str
+    role: str
+    table_exists: bool
+    may_use_schema: bool
+    may_select: bool
+    has_row_security: bool
+    has_policy: bool
+    restrictive_policy: str | None
+
+    @cached_property
+    def obstacle(self) -> str | None:
+        """Why the role would read less than everything; None if it reads all rows."""
+        if not self.table_exists:
+            return "the table does not exist"
+        if not self.may_use_schema:
+            return f"{self.role} has no usage on its schema"
+        if not self.may_select:
+            return f"{self.role} has no select on it"
+        if self.has_row_security and self.restrictive_policy:
+            return f"the restrictive policy `{self.restrictive_policy}` hides rows from {self.role}"
+        if self.has_row_security and not self.has_policy:
+            return f"row-level security is on and the policy `{self.role}_reads` is missing or altered"
+        return None
+
+
+@dataclass(frozen=True)
+class Grant:
+    """A statement that gives our roles what they lack; `is_permitted`: this login may run it."""
+
+    statement: str
+    is_permitted: bool
+
+
+def active(connection: Connection, chosen: str | None) -> Adapter:
+    """The adapter of tokens: the one that was chosen, else the one whose tables are here."""
+    if chosen is not None:
+        if chosen not in ADAPTERS:
+            known = ", ".join(ADAPTERS)
+            raise Refusal(
+                f"there is no adapter `{chosen}`", why=f"known are: {known}", fix="correct USAGE_TOKEN_SOURCE"
+            )
+        return ADAPTERS[chosen]
+    for adapter in ADAPTERS.values():
+        if any(columns(connection, adapter).values()):
+            return adapter
+    wanted = "; ".join(f"{each.name}: {', '.join(t.name for t in each.tables)}" for each in ADAPTERS.values())
+    raise Refusal(
+        "no source of tokens is in this database",
+        why=f"none of the tables an adapter reads exists ({wanted})",
+        fix="point USAGE_DATABASE_URL at the application's database",
+    )
+
+
+def of(connection: Connection, adapter: Adapter, roles: Sequence[Role] = READING_ROLES) -> list[Access]:
+    """What our roles may read of every table the adapter names."""
+    rows = statements.run(
+        connection,
+        "sources.sql",
+        "table_access",
+        tables=[table.name for table in adapter.tables],
+        roles=[role.value for role in roles],
+    )
+    return [Access(**row) for row in rows.mappings()]
+
+
+def columns(connection: Connection, adapter: Adapter) -> dict[str, dict[str, str]]:
+    """The columns that really exist, by table: name to type."""
+    found: dict[str, dict[str, str]] = {table.name: {} for table in adapter.tables}
+    rows = statements.run(connection, "sources.sql", "table_columns", tables=list(found))
+    for row in rows.mappings():
+        found[str(row["table_name"])][str(row["column_name"])] = str(row["column_type"])
+    return found
+
+
+def missing_columns(table: Table, found: dict[str, str]) -> list[Column]:
+    """The columns an adapter cannot do without and this table lacks."""
+    return [column for column in table.columns if column.default is None and column.name not in found]
+
+
+def grants(connection: Connection, adapter: Adapter) -> list[Grant]:
+    """The statements our roles still need to read the source whole."""
+    rows = statements.run(
+        connection,
+        "sources.sql",
+        "access_statements",
+        tables=[table.name for table in adapter.tables],
+        roles=[role.value for role in READING_ROLES],
+    )
+    return [Grant(str(row["statement"]), bool(row["is_permitted"])) for row in rows.mappings()]
+
+
+def require_tables(connection: Connection, adapter: Adapter) -> None:
+    """Refuse by name what the adapter needs and the application does not have."""
+    found = columns(connection, adapter)
+    for table in adapter.tables:
+        if not found[table.name]:
+            raise Refusal(
+                f"the source table {table.name} does not exist",
+                why=f"the adapter `{adapter.name}` reads it",
+                fix="create it, or choose another adapter with USAGE_TOKEN_SOURCE",
+            )
+        for column in missing_columns(table, found[table.name]):
+            raise Refusal(
+                f"the source table {table.name} has no column `{column.name}`",
+                why=f"the adapter `{adapter.name}` reads it: {column.meaning}",
+                fix="add the column, or choose another adapter with USAGE_TOKEN_SOURCE",
+            )
+
+
+def require_readable(connection: Connection, adapter: Adapter, role: Role) -> None:
+    """Refuse to read a source that hides rows from this role: it would look like an empty day."""
+    for access in of(connection, adapter, [role]):
+        if access.obstacle:
+            raise Refusal(
+                f"the source table {access.table_name} cannot be read whole",
+                why=access.obstacle,
+                fix="$ migrate apply" if access.restrictive_policy is None else "exempt our roles from that policy",
+            )

@@ -1,0 +1,116 @@
+"""What can be said about a source without computing a day: tables, rights, states, refusals, strays."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from sqlalchemy import Connection
+
+from usage_pipeline.sources import access
+from usage_pipeline.sources.adapters import Adapter, Table
+from usage_pipeline.warehouse import statements
+
+SHOWN: Final = 20
+ALL: Final = 1_000_000
+
+
+@dataclass(frozen=True)
+class TableReport:
+    """One table: the columns found, missing and defaulted, what hinders our roles, and its index."""
+
+    name: str
+    found: Mapping[str, str]
+    missing: tuple[str, ...]
+    defaulted: Mapping[str, str]
+    obstacles: tuple[str, ...]
+    index: str | None
+    wants_index: str | None
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One answer whose tokens make no sense."""
+
+    event_id: str
+    occurred_at: str
+    field: str
+    reason: str
+    value: str | None
+
+
+@dataclass(frozen=True)
+class Stray:
+    """One answer that belongs to no day; its instant as text, Python knows no infinity."""
+
+    event_id: str
+    occurred_at: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """`states` is None where the source cannot be read at all."""
+
+    adapter: str
+    tables: tuple[TableReport, ...]
+    states: Mapping[str, int] | None
+    refusals: tuple[Refusal, ...]
+    refusals_since: str
+    shows_all: bool
+    strays: tuple[Stray, ...]
+    stray_count: int
+
+    @property
+    def needs_attention(self) -> bool:
+        blocked = any(table.missing or table.obstacles for table in self.tables)
+        return blocked or self.states is None or bool(self.refusals) or self.stray_count > 0
+
+
+def make(connection: Connection, chosen: str | None, *, since: date | None) -> Report:
+    """The report; refusals of the last week, or since a day, all of them."""
+    adapter = access.active(connection, chosen)
+    tables = _tables(connection, adapter)
+    if any(table.missing or table.obstacles for table in tables):
+        return Report(adapter.name, tables, None, (), "", since is not None, (), 0)
+    binds = {"since": since, "most": SHOWN if since is None else ALL}
+    states = statements.run(connection, "sources.sql", "states_of_week").tuples().all()
+    refusals = statements.run(connection, "sources.sql", "refusals", **binds).mappings().all()
+    strays = statements.run(connection, "sources.sql", "strays", most=SHOWN).mappings().all()
+    return Report(
+        adapter.name,
+        tables,
+        {str(state): int(str(count)) for state, count in states},
+        tuple(Refusal(**row) for row in refusals),
+        "" if since is None else since.isoformat(),
+        since is not None,
+        tuple(Stray(row["event_id"], row["occurred_at"], row["reason"]) for row in strays),
+        int(strays[0]["stray_count"]) if strays else 0,
+    )
+
+
+def _tables(connection: Connection, adapter: Adapter) -> tuple[TableReport, ...]:
+    found = access.columns(connection, adapter)
+    rights = access.of(connection, adapter)
+    return tuple(
+        TableReport(
+            table.name,
+            {column.name: found[table.name][column.name] for column in table.columns if column.name in found[table.name]},
+            tuple(column.name for column in access.missing_columns(table, found[table.name])),
+            {c.name: c.default for c in table.columns if c.default and c.name not in found[table.name]},
+            tuple(each.obstacle for each in rights if each.table_name == table.name and each.obstacle),
+            *_index(connection, table),
+        )
+        for table in adapter.tables
+    )
+
+
+def _index(connection: Connection, table: Table) -> tuple[str | None, str | None]:
+    """The index that begins with the column we search by, and the column that has none."""
+    column = table.time_column or table.key_column
+    if column is None:
+        return None, None
+    name = statements.run(
+        connection, "sources.sql", "leading_index", table_name=table.name, column_name=column
+    ).scalar_one_or_none()
+    return (str(name), None) if name else (None, column)

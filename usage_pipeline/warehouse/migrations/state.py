@@ -1,0 +1,60 @@
+"""Where a database stands beside this code."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from sqlalchemy import Connection
+
+from usage_pipeline.warehouse import functions, statements
+from usage_pipeline.warehouse.functions import FunctionFile
+
+
+@dataclass(frozen=True)
+class State:
+    """`pending` revisions and `outdated` function files are what `migrate apply` would run."""
+
+    current: str | None
+    revisions: tuple[str, ...]
+    pending: tuple[str, ...]
+    outdated: tuple[str, ...]
+
+    @property
+    def is_current(self) -> bool:
+        return not self.pending and not self.outdated
+
+
+def read(connection: Connection, wanted: Sequence[FunctionFile]) -> State:
+    """The state of this database; the session's role must be one of ours."""
+    version = current(connection)
+    pending = tuple(name for name in revisions() if version is None or number(name) > version)
+    return State(version, revisions(), pending, functions.outdated(connection, wanted))
+
+
+def untouched(wanted: Sequence[FunctionFile]) -> State:
+    """The state of a database in which nothing of ours stands."""
+    return State(None, revisions(), revisions(), tuple(file.name for file in wanted))
+
+
+def revisions() -> tuple[str, ...]:
+    """The names of all revisions, oldest first, as their files are called."""
+    folder = files("usage_pipeline.warehouse.migrations.versions")
+    names = (each.name for each in folder.iterdir())
+    return tuple(sorted(name[1:].removesuffix(".py") for name in names if name.startswith("r")))
+
+
+def number(revision: str) -> str:
+    return revision.split("_", 1)[0]
+
+
+def founded(connection: Connection) -> bool:
+    """Whether the roles and schemas stand; any login may ask."""
+    return bool(statements.run(connection, "warehouse.sql", "foundation_exists").scalar_one())
+
+
+def current(connection: Connection) -> str | None:
+    """The newest revision that has run."""
+    if not statements.run(connection, "warehouse.sql", "schema_version_exists").scalar_one():
+        return None
+    version = statements.run(connection, "warehouse.sql", "schema_version").scalar_one_or_none()
+    return None if version is None else str(version)
