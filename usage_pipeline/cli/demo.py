@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import webbrowser
+from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -41,16 +42,16 @@ def demo(once: bool, reset: bool, no_open: bool, port: int) -> None:
         if reset:
             _reset(home, server)
         _claim(home)
-        with embedded.held(server):
+        with ExitStack() as running:
+            with console.step("PostgreSQL (embedded, socket only)") as words:
+                running.enter_context(embedded.held(server))
+                words.append(_version(server))
             _run(server, port=port, once=once, open_page=not (no_open or once))
 
 
 def _run(server: "Server", *, port: int, once: bool, open_page: bool) -> None:
     from usage_pipeline.warehouse.connections import open_warehouse
 
-    with console.step("PostgreSQL (embedded, socket only)") as words:
-        embedded_version = _version(server)
-        words.append(embedded_version)
     found = _settings(server.home)
     warehouse = open_warehouse(found)
     story = _application(server, found)

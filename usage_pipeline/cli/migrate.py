@@ -85,12 +85,13 @@ def everything(found: Settings, warehouse: Warehouse) -> list[str]:
         words.append(", ".join(engine.apply(warehouse)) or "nothing pending")
     left = []
     with console.step(f"rights on the tables of {adapter.name}") as words, warehouse.begin(Role.LOGIN) as connection:
-        for grant in access.grants(connection, adapter):
+        wanting = access.grants(connection, adapter)
+        for grant in wanting:
             if grant.is_permitted:
                 statements.run_script(connection, grant.statement)
-                words.append(grant.statement)
             else:
                 left.append(grant.statement)
+        words.append(f"{len(wanting) - len(left)} given" if wanting else "nothing lacking")
     with console.step("functions") as words:
         words.append(", ".join(engine.install(warehouse, functions.wanted(adapter))) or "nothing changed")
     return left

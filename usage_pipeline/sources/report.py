@@ -74,7 +74,7 @@ def make(connection: Connection, chosen: str | None, *, since: date | None) -> R
     if any(table.missing or table.obstacles for table in tables):
         return Report(adapter.name, tables, None, (), "", since is not None, (), 0)
     binds = {"since": since, "most": SHOWN if since is None else ALL}
-    states = statements.run(connection, "sources.sql", "states_of_week").tuples().all()
+    states = statements.run(connection, "sources.sql", "states_of_week").all()
     refusals = statements.run(connection, "sources.sql", "refusals", **binds).mappings().all()
     strays = statements.run(connection, "sources.sql", "strays", most=SHOWN).mappings().all()
     return Report(

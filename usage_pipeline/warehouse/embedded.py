@@ -42,6 +42,8 @@ log_timezone = 'UTC'
 client_connection_check_interval = '1s'
 jit = off
 """
+_CHILDREN: Final[dict[int, subprocess.Popen[bytes]]] = {}
+"""Servers that this process started, so that it can see them end."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Server:
     programs: Path
     sockets: Path
     account: Account | None
+    options: tuple[str, ...] = ()
 
     @property
     def data(self) -> Path:
@@ -85,8 +88,8 @@ class Server:
         return False
 
 
-def of(home: Path, *, programs: Path | None = None) -> Server:
-    """The server of the stack in this folder; nothing is made yet."""
+def of(home: Path, *, programs: Path | None = None, options: tuple[str, ...] = ()) -> Server:
+    """The server of the stack in this folder; nothing is made yet. `options` go to its command line."""
     if os.name == "nt":
         raise Refusal(
             "the embedded server does not run on Windows",
@@ -99,7 +102,7 @@ def of(home: Path, *, programs: Path | None = None) -> Server:
     sockets = folder / "run"
     if len(os.fsencode(sockets)) > _LONGEST_SOCKET_FOLDER:
         sockets = Path(tempfile.gettempdir()) / f"usage-{os.geteuid()}-{_mark(home)}"
-    return Server(home, folder, programs or _wheel_programs(), sockets, account)
+    return Server(home, folder, programs or _wheel_programs(), sockets, account, options)
 
 
 @contextmanager
@@ -141,12 +144,11 @@ def stop(server: Server) -> None:
         return
     os.kill(pid, signal.SIGINT)
     deadline = time.monotonic() + 30
+    child = _CHILDREN.pop(pid, None)
+    if child is not None:
+        child.wait(30)
     while _postmaster(server) is not None and time.monotonic() < deadline:
-        with suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)
         time.sleep(0.02)
-    with suppress(ChildProcessError):
-        os.waitpid(pid, 0)
     if server.sockets.parent != server.folder:
         shutil.rmtree(server.sockets, ignore_errors=True)
 
@@ -268,12 +270,13 @@ def _initialise(server: Server) -> None:
 
 
 def _launch(server: Server) -> None:
-    command = [str(_runnable_programs(server) / "bin" / "postgres"), "-D", str(server.data), "-k", str(server.sockets)]
+    command = [str(_runnable_programs(server) / "bin" / "postgres"), "-D", str(server.data), "-k", str(server.sockets), *server.options]
     with server.log.open("a", encoding="utf-8") as log:
         process = subprocess.Popen(
             command, cwd="/", env=_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             start_new_session=True, **_as_account(server)  # type: ignore[call-overload]
         )  # fmt: skip
+    _CHILDREN[process.pid] = process
     deadline = time.monotonic() + 60
     while not server.answers():
         if process.poll() is not None or time.monotonic() > deadline:

@@ -61,5 +61,5 @@ def remove(connection: Connection, files: Sequence[FunctionFile]) -> None:
 
 def outdated(connection: Connection, files: Sequence[FunctionFile]) -> tuple[str, ...]:
     """The files whose functions are missing or were made from another text."""
-    marks = dict(statements.run(connection, "warehouse.sql", "function_marks").tuples().all())
+    marks = {str(name): str(mark) for name, mark in statements.run(connection, "warehouse.sql", "function_marks")}
     return tuple(file.name for file in files if any(marks.get(name) != file.mark for name in file.functions))

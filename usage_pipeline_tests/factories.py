@@ -1,0 +1,82 @@
+"""Rows of the application as a test wants them, with everything it does not name filled in."""
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import psycopg
+
+from usage_pipeline.demo.application import Message, Session
+
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
+DOCUMENTED = {"processingDetails": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}}
+
+
+@dataclass
+class Chat:
+    """The application's tables, and what was put in as the oracle reads it."""
+
+    connection: psycopg.Connection
+    messages: list[Message] = field(default_factory=list)
+    sessions: list[Session] = field(default_factory=list)
+
+    def user(self, name: str = "Somebody") -> UUID:
+        """A user with a profile."""
+        user_id = uuid4()
+        self.connection.execute("insert into auth.users (id, email) values (%s, %s)", [user_id, f"{user_id}@example.com"])
+        self.connection.execute("insert into public.profiles (id, full_name) values (%s, %s)", [user_id, name])
+        return user_id
+
+    def agent(self) -> UUID:
+        """An agent with a name."""
+        agent_id = uuid4()
+        self.connection.execute("insert into public.agents (id, name) values (%s, %s)", [agent_id, "Agent"])
+        return agent_id
+
+    def session(
+        self,
+        *,
+        conversation_id: UUID | None = None,
+        user_id: UUID | None = None,
+        agent_id: UUID | None = None,
+        started_at: datetime | None = NOON,
+        id: UUID | None = None,  # noqa: A002 - the column's name
+    ) -> Session:
+        """A session that owns a conversation."""
+        row = Session(id or uuid4(), conversation_id or uuid4(), user_id, agent_id, started_at)
+        self.connection.execute(
+            "insert into public.conversation_sessions (id, conversation_id, user_id, agent_id, started_at)"
+            " values (%s, %s, %s, %s, %s)",
+            [row.id, row.conversation_id, row.user_id, row.agent_id, row.started_at],
+        )
+        self.sessions.append(row)
+        return row
+
+    def answer(
+        self,
+        metadata: object = DOCUMENTED,
+        *,
+        at: datetime | None = NOON,
+        conversation_id: UUID | None = None,
+        sender_user_id: UUID | None = None,
+        sender_agent_id: UUID | None = None,
+        role: str = "assistant",
+        raw_metadata: str | None = None,
+    ) -> Message:
+        """One message, an answer of the model unless a role is given; `raw_metadata` is JSON as text."""
+        from decimal import Decimal
+
+        if raw_metadata is not None:
+            metadata = json.loads(raw_metadata, parse_float=Decimal)
+        sender = sender_agent_id if sender_user_id or sender_agent_id else uuid4()
+        row = Message(uuid4(), conversation_id or uuid4(), sender_user_id, sender, role, metadata, at)
+        text = raw_metadata if raw_metadata is not None else None if metadata is None else json.dumps(metadata)
+        self.connection.execute(
+            "insert into public.chat_messages_v2"
+            " (id, conversation_id, sender_user_id, sender_agent_id, role, content, metadata, created_at)"
+            " values (%s, %s, %s, %s, %s, '{}', %s, %s)",
+            [row.id, row.conversation_id, row.sender_user_id, row.sender_agent_id, row.role, text, row.created_at],
+        )
+        self.messages.append(row)
+        return row

@@ -1,0 +1,204 @@
+"""One day of tokens: it equals its source, and running it twice writes nothing."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+
+from usage_pipeline.demo import oracle, verification
+from usage_pipeline.periods.calendar import Grain, window
+from usage_pipeline.refusals import Refusal
+from usage_pipeline.rollups import tokens
+from usage_pipeline.rollups.tokens import Outcome
+from usage_pipeline.warehouse import embedded, statements
+from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline_tests.factories import NOON, Chat
+
+DAY = window(Grain.DAILY, NOON.date())
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def run(warehouse: Warehouse, day: date = NOON.date()) -> Outcome:
+    one = window(Grain.DAILY, day)
+    tokens.ensure_partitions(warehouse, one, one)
+    return tokens.run_day(warehouse, one, run_id="test")
+
+
+def stored(warehouse: Warehouse) -> dict[tuple[date, UUID], oracle.Day]:
+    bounds = {"window_start": datetime(2000, 1, 1, tzinfo=UTC), "window_end": datetime(2100, 1, 1, tzinfo=UTC)}
+    with warehouse.begin(Role.READER) as connection:
+        return verification.stored_days(connection, bounds)
+
+
+def expected(chat: Chat) -> dict[tuple[date, UUID], oracle.Day]:
+    return oracle.tokens_daily(chat.messages, chat.sessions, now=NOW)
+
+
+def versions(server: Server, database: str) -> Sequence[tuple[object, ...]]:
+    """What changes whenever Postgres writes a row, even with equal values."""
+    with server.connect(database) as connection:
+        return connection.execute(
+            "select tableoid::regclass::text, ctid::text, xmin::text, created_at, updated_at"
+            " from usage.user_token_usage order by 1, 2"
+        ).fetchall()
+
+
+def test_an_owner_is_found_through_the_session(chat: Chat, warehouse: Warehouse) -> None:
+    """Answers carry no user: without the session every token would be nobody's."""
+    user, agent = chat.user(), chat.agent()
+    session = chat.session(user_id=user, agent_id=agent)
+    chat.answer(conversation_id=session.conversation_id)
+    chat.answer(conversation_id=chat.session().conversation_id)
+    outcome = run(warehouse)
+    assert stored(warehouse) == expected(chat)
+    assert {key[1] for key in stored(warehouse)} == {user, oracle.NOBODY}
+    assert (outcome.entry.source_rows, outcome.entry.unattributed_rows, outcome.user_count) == (2, 1, 1)
+
+
+def test_twice_is_once(chat: Chat, warehouse: Warehouse, server: Server, database: str) -> None:
+    """A second run that rewrites equal rows would bloat the table and move every updated_at."""
+    for _ in range(20):
+        chat.answer(conversation_id=chat.session(user_id=chat.user()).conversation_id)
+    assert run(warehouse).inserted == 20
+    before = versions(server, database)
+    again = run(warehouse)
+    assert (again.inserted, again.updated, again.deleted) == (0, 0, 0)
+    assert versions(server, database) == before
+
+
+def test_what_changed_in_between_shows(chat: Chat, warehouse: Warehouse, server: Server, database: str) -> None:
+    """Late, edited, moved and deleted answers all show, and only the users they touch are written."""
+    users = [chat.user() for _ in range(5)]
+    owned = {user: chat.session(user_id=user).conversation_id for user in users}
+    answers = {user: chat.answer(conversation_id=owned[user]) for user in users}
+    run(warehouse)
+    before = {row[1]: row for row in versions(server, database)}
+    late, edited, moved, deleted, kept = users
+    chat.answer(conversation_id=owned[late], at=NOON + timedelta(hours=1))
+    execute = chat.connection.execute
+    execute(
+        "update public.chat_messages_v2 set metadata = '{\"tokens\": 7}' where id = %s", [answers[edited].id]
+    )
+    execute(
+        "update public.chat_messages_v2 set created_at = created_at + interval '1 day' where id = %s",
+        [answers[moved].id],
+    )
+    execute("delete from public.chat_messages_v2 where id = %s", [answers[deleted].id])
+    outcome = run(warehouse)
+    assert (outcome.inserted, outcome.updated, outcome.deleted) == (0, 2, 2)
+    run(warehouse, NOON.date() + timedelta(days=1))
+    rows = {key[1]: day for key, day in stored(warehouse).items()}
+    assert rows[late].message_count == 2
+    assert rows[edited].total_tokens == 7
+    assert rows[moved].last_activity == NOON + timedelta(days=1)
+    assert deleted not in rows
+    assert rows[kept] == oracle.tokens_daily([answers[kept]], chat.sessions, now=NOW)[NOON.date(), kept]
+    unchanged = [row for row in versions(server, database) if before.get(row[1]) == row]
+    assert len(unchanged) == 1
+
+
+def test_created_at_survives_an_update(chat: Chat, warehouse: Warehouse, server: Server, database: str) -> None:
+    """A row that was deleted and inserted again would forget when it was first stored."""
+    session = chat.session(user_id=chat.user())
+    chat.answer(conversation_id=session.conversation_id)
+    run(warehouse)
+    first = versions(server, database)[0]
+    chat.answer(conversation_id=session.conversation_id)
+    run(warehouse)
+    (second,) = versions(server, database)
+    assert second[3] == first[3]
+    assert second[4] > first[4]  # type: ignore[operator]
+
+
+def test_the_open_day_is_read_up_to_the_clock(chat: Chat, warehouse: Warehouse, server: Server, database: str) -> None:
+    """An answer stamped ahead of the clock must not be counted twice: stored, and again in the raw tail."""
+    with server.connect(database) as connection:
+        connection.execute("create table usage_private.test_clock (instant timestamptz)")
+        connection.execute("insert into usage_private.test_clock values (%s)", [NOON])
+        connection.execute("grant select on usage_private.test_clock to public")
+    chat.answer(at=NOON - timedelta(seconds=1))
+    chat.answer(at=NOON)
+    outcome = run(warehouse)
+    assert outcome.coverage.until == NOON
+    assert outcome.entry.source_rows == 1
+    with server.connect(database) as connection:
+        connection.execute("update usage_private.test_clock set instant = instant + interval '3 days'")
+    outcome = run(warehouse)
+    assert outcome.coverage.until == DAY.end
+    assert outcome.entry.source_rows == 2
+
+
+def test_the_edges_of_a_day(chat: Chat, warehouse: Warehouse) -> None:
+    """Half-open in UTC: the first instant belongs to a day, the one after its last does not."""
+    user = chat.user()
+    session = chat.session(user_id=user)
+    tick = timedelta(microseconds=1)
+    for at in (DAY.start - tick, DAY.start, DAY.end - tick, DAY.end):
+        chat.answer(at=at, conversation_id=session.conversation_id)
+    for offset in (-1, 0, 1):
+        run(warehouse, NOON.date() + timedelta(days=offset))
+    assert stored(warehouse) == expected(chat)
+    assert [day.message_count for _, day in sorted(stored(warehouse).items())] == [1, 2, 1]
+
+
+def test_an_empty_day_is_computed_and_empty(warehouse: Warehouse) -> None:
+    outcome = run(warehouse)
+    assert (outcome.entry.source_rows, outcome.entry.stored_rows, outcome.changed) == (0, 0, 0)
+    with warehouse.begin(Role.READER) as connection:
+        rows = statements.run(
+            connection, "serving.sql", "covered_days", window_start=DAY.start, window_end=DAY.end
+        ).all()
+    assert len(rows) == 1
+
+
+def test_a_message_that_is_lost_on_the_way_stops_the_run(
+    chat: Chat, warehouse: Warehouse, server: Server, database: str
+) -> None:
+    """The count of the source is made by another call: a rollup that drops rows cannot agree with itself."""
+    for _ in range(3):
+        chat.answer(conversation_id=chat.session(user_id=chat.user()).conversation_id)
+    run(warehouse)
+    before = versions(server, database)
+    with server.connect(database) as connection:
+        body = statements.read("rollups.sql", "tokens_of_window")
+        broken = body.replace("group by event.conversation_id,", "where event.total_tokens < 0 group by event.conversation_id,")
+        assert broken != body
+        connection.execute(broken.encode())
+    with pytest.raises(Refusal, match="the source has 3 answers, 0 were computed"):
+        run(warehouse)
+    assert versions(server, database) == before
+
+
+def test_two_first_runs_of_one_day_at_once(chat: Chat, warehouse: Warehouse, server: Server, database: str) -> None:
+    """Without a row to lock, the older reading would be written last; the second run waits and sees all."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    tokens.ensure_partitions(warehouse, DAY, DAY)
+    conversation = chat.session(user_id=chat.user()).conversation_id
+    chat.answer(conversation_id=conversation)
+    held = psycopg.connect(host=str(server.sockets), user=embedded.LOGIN, dbname=database)
+    with held, ThreadPoolExecutor(1) as pool:
+        held.execute("set role usage_writer")
+        held.execute(
+            "insert into usage.rollup_ledger (rollup, period_start, period_end) values ('tokens_daily', %s, %s)",
+            [DAY.start, DAY.end],
+        )
+        waiting = pool.submit(tokens.run_day, warehouse, DAY, run_id="second")
+        chat.answer(conversation_id=conversation)
+        assert not waiting.done()
+        held.commit()
+        assert waiting.result(10).entry.source_rows == 2
+    assert stored(warehouse) == expected(chat)
+
+
+def test_cost_follows_the_day_not_the_history(chat: Chat, warehouse: Warehouse) -> None:
+    """Duplicate conversations, other days and other roles stay out of a day."""
+    session = chat.session(user_id=chat.user())
+    for offset in (-400, -1, 1, 90):
+        chat.answer(at=NOON + timedelta(days=offset), conversation_id=session.conversation_id)
+    chat.answer(role="user", conversation_id=session.conversation_id, sender_user_id=uuid4())
+    chat.answer(conversation_id=session.conversation_id)
+    assert run(warehouse).entry.source_rows == 1
