@@ -17,4 +17,5 @@ warehouse = open_warehouse(settings.load())
 defs = dg.Definitions(
     assets=[*specs.specs(), tokens_daily],
     resources={"warehouse": warehouse},
+    executor=dg.in_process_executor,  # the work is done by the database; a process a step would only cost
 )

@@ -9,7 +9,7 @@ REFUSED: Final = 4
 INTERRUPTED: Final = 130
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818 - it is not an error: the code says no
     """Something was not done, on purpose; nothing is half-written."""
 
     def __init__(self, what: str, *, why: str = "", fix: str = "", exit_code: int = FAILED) -> None:

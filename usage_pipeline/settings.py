@@ -59,7 +59,9 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     given = dict(os.environ if environment is None else environment)
     home = Path(given.get("USAGE_HOME") or _home_of_env_file(given) or root() / ".usage").absolute()
     stored = _read(home / "settings.toml")
-    variables = {name: given[f"USAGE_{name.upper()}"] for name in STORED if given.get(f"USAGE_{name.upper()}")}
+    variables = {
+        name: given[f"USAGE_{name.upper()}"] for name in STORED if given.get(f"USAGE_{name.upper()}")
+    }
     values: dict[str, Any] = {**stored, **variables}
     if (home / DEMO_MARKER).exists():
         values.pop("database_url", None)  # a demo never writes into somebody's database
@@ -87,6 +89,16 @@ def given_database_url() -> str | None:
 def is_under_root(home: Path) -> bool:
     """Whether a stack belongs to the folder our `.env` would be written to."""
     return home.is_relative_to(root())
+
+
+def search_path() -> str:
+    """Where programs are looked for; all that a server of ours inherits."""
+    return os.environ.get("PATH", os.defpath)
+
+
+def has_a_screen() -> bool:
+    """Whether opening a browser would reach the person who typed."""
+    return not {"CI", "SSH_CONNECTION"} & os.environ.keys()
 
 
 def program() -> str:

@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -77,21 +78,16 @@ def bare_database(server: Server) -> Iterator[str]:
         yield name
 
 
-class cloned:
+@contextmanager
+def cloned(server: Server, template: str) -> Iterator[str]:
     """A database made from another one, dropped at the end; also for tests that need several."""
-
-    def __init__(self, server: Server, template: str) -> None:
-        self.server, self.template, self.name = server, template, f"test_{next(_numbers)}"
-
-    def __enter__(self) -> str:
-        if self.template == TEMPLATE:
-            ensure_template(self.server)
-        with self.server.connect() as connection:
-            embedded.create_database(connection, self.name, owner=embedded.LOGIN, template=self.template)
-        return self.name
-
-    def __exit__(self, *error: object) -> None:
-        drop_database(self.server, self.name)
+    if template == TEMPLATE:
+        ensure_template(server)
+    name = f"test_{next(_numbers)}"
+    with server.connect() as connection:
+        embedded.create_database(connection, name, owner=embedded.LOGIN, template=template)
+    yield name
+    drop_database(server, name)
 
 
 def ensure_template(server: Server) -> None:
@@ -119,7 +115,9 @@ def migrate(warehouse: Warehouse) -> None:
 
 def drop_database(server: Server, name: str) -> None:
     with server.connect() as connection:
-        connection.execute(psycopg.sql.SQL("drop database {} with (force)").format(psycopg.sql.Identifier(name)))
+        connection.execute(
+            psycopg.sql.SQL("drop database {} with (force)").format(psycopg.sql.Identifier(name))
+        )
 
 
 def _new_home() -> Path:

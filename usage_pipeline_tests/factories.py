@@ -24,8 +24,12 @@ class Chat:
     def user(self, name: str = "Somebody") -> UUID:
         """A user with a profile."""
         user_id = uuid4()
-        self.connection.execute("insert into auth.users (id, email) values (%s, %s)", [user_id, f"{user_id}@example.com"])
-        self.connection.execute("insert into public.profiles (id, full_name) values (%s, %s)", [user_id, name])
+        self.connection.execute(
+            "insert into auth.users (id, email) values (%s, %s)", [user_id, f"{user_id}@example.com"]
+        )
+        self.connection.execute(
+            "insert into public.profiles (id, full_name) values (%s, %s)", [user_id, name]
+        )
         return user_id
 
     def agent(self) -> UUID:
@@ -71,12 +75,22 @@ class Chat:
             metadata = json.loads(raw_metadata, parse_float=Decimal)
         sender = sender_agent_id if sender_user_id or sender_agent_id else uuid4()
         row = Message(uuid4(), conversation_id or uuid4(), sender_user_id, sender, role, metadata, at)
-        text = raw_metadata if raw_metadata is not None else None if metadata is None else json.dumps(metadata)
+        text = (
+            raw_metadata if raw_metadata is not None else None if metadata is None else json.dumps(metadata)
+        )
         self.connection.execute(
             "insert into public.chat_messages_v2"
             " (id, conversation_id, sender_user_id, sender_agent_id, role, content, metadata, created_at)"
             " values (%s, %s, %s, %s, %s, '{}', %s, %s)",
-            [row.id, row.conversation_id, row.sender_user_id, row.sender_agent_id, row.role, text, row.created_at],
+            [
+                row.id,
+                row.conversation_id,
+                row.sender_user_id,
+                row.sender_agent_id,
+                row.role,
+                text,
+                row.created_at,
+            ],
         )
         self.messages.append(row)
         return row

@@ -21,7 +21,9 @@ Examples:
 """
 
 
-@click.group(epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="usage-pipeline", prog_name="usage-pipeline")
 def program() -> None:
     """Exact token usage per user and period, from the rows your application already writes."""

@@ -99,6 +99,6 @@ def summary(outcomes: "Sequence[Outcome]") -> list[str]:
     answers = sum(each.entry.source_rows for each in outcomes)
     seconds = sum(each.seconds for each in outcomes)
     return [
-        f"{len(outcomes):,} days computed from {answers:,} answers in {seconds:.1f} s, {changed:,} of them changed",
+        f"{len(outcomes):,} days computed from {answers:,} answers in {seconds:.1f} s, {changed:,} changed",
         f"rows inserted {inserted:,} · updated {updated:,} · deleted {deleted:,}",
     ]

@@ -1,10 +1,9 @@
 """`demo`: from nothing to a filled Dagster page, always on a server of its own."""
 
-import os
 import shutil
 import sys
 import webbrowser
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -29,7 +28,13 @@ ASSET: Final = "tokens_daily"
 @click.option("--once", is_flag=True, help="Do everything, verify it, stop; exit 0 or 1.")
 @click.option("--reset", is_flag=True, help="Throw the demo's data away first.")
 @click.option("--no-open", is_flag=True, help="Do not open a browser.")
-@click.option("--port", default=3000, show_default=True, type=click.IntRange(1, 65535), help="The next free one if taken.")
+@click.option(
+    "--port",
+    default=3000,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="The next free one if taken.",
+)
 def demo(once: bool, reset: bool, no_open: bool, port: int) -> None:
     """Fill an embedded database with 120 days of a chat application and show them in Dagster."""
     from usage_pipeline.warehouse import embedded
@@ -67,13 +72,16 @@ def _run(server: "Server", *, port: int, once: bool, open_page: bool) -> None:
             words.append(f"{len(outcomes)} days, {sum(each.changed for each in outcomes):,} rows written")
         with console.step("Dagster's web server"):
             page.wait_until_ready()
+        page.start_daemon()
         if once:
             _verify(warehouse, story, page)
             return
         _greet(found, server, page, story)
-        if open_page and sys.stdout.isatty() and not {"CI", "SSH_CONNECTION"} & os.environ.keys():
+        if open_page and sys.stdout.isatty() and settings.has_a_screen():
             webbrowser.open(page.lineage)
-        page.wait()
+        with suppress(KeyboardInterrupt):  # the way a person ends it
+            page.wait()
+        console.narrate("Stopping …")
 
 
 def _claim(home: Path) -> None:
@@ -129,7 +137,9 @@ def _application(server: "Server", found: Settings) -> "Story":
                 loading.create_application(connection)
                 loading.load(connection, told)
         answers = sum(message.role == "assistant" for message in told.messages)
-        words.append(f"{len(told.users)} users, {len(told.agents)} agents, {answers:,} answers in {DAYS} days")
+        words.append(
+            f"{len(told.users)} users, {len(told.agents)} agents, {answers:,} answers in {DAYS} days"
+        )
     return told
 
 
@@ -149,13 +159,19 @@ def _verify(warehouse: "Warehouse", story: "Story", page: stack.Page) -> None:
         if count < DAYS:
             raise Refusal("the page does not show every day", why=f"{count} of {DAYS} are green")
         words.append(f"{count} partitions")
+    with console.step("Dagster's daemon"):
+        page.wait_for_daemon()
 
 
 def _greet(found: Settings, server: "Server", page: stack.Page, story: "Story") -> None:
     form = settings.program()
     lines = settings.env_lines(stack.variables(found))
-    if settings.is_under_root(found.home) and not settings.write_env_file(settings.root() / ".env", stack.variables(found)):
-        console.narrate(f"\n.env here is not ours and stays as it is; for Dagster's own commands it lacks:\n{lines}")
+    if settings.is_under_root(found.home) and not settings.write_env_file(
+        settings.root() / ".env", stack.variables(found)
+    ):
+        console.narrate(
+            f"\n.env here is not ours and stays as it is; for Dagster's own commands it lacks:\n{lines}"
+        )
     last = story.last_day
     console.narrate(
         f"\n  {page.lineage}\n\n  Try in another terminal:\n"

@@ -84,7 +84,10 @@ def everything(found: Settings, warehouse: Warehouse) -> list[str]:
     with console.step("migrations") as words:
         words.append(", ".join(engine.apply(warehouse)) or "nothing pending")
     left = []
-    with console.step(f"rights on the tables of {adapter.name}") as words, warehouse.begin(Role.LOGIN) as connection:
+    with (
+        console.step(f"rights on the tables of {adapter.name}") as words,
+        warehouse.begin(Role.LOGIN) as connection,
+    ):
         wanting = access.grants(connection, adapter)
         for grant in wanting:
             if grant.is_permitted:

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 
 @click.group(invoke_without_command=True)
-@click.option("--all", "all_of_them", is_flag=True, help="All refusals since the first day, not only 20 of the last week.")
+@click.option(
+    "--all",
+    "all_of_them",
+    is_flag=True,
+    help="All refusals since the first day, not only 20 of the last week.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.pass_context
 def sources(context: click.Context, all_of_them: bool, as_json: bool) -> None:
@@ -48,7 +53,9 @@ def start(day: datetime) -> None:
             exit_code=USAGE,
         )
     settings.store(found, start=day.date())
-    console.narrate(f"The first day is {day.date()} (it was {found.start}); a running web server shows it once reloaded.")
+    console.narrate(
+        f"The first day is {day.date()} (it was {found.start}); a running web server shows it once reloaded."
+    )
 
 
 def _show(made: "Report") -> None:
@@ -63,16 +70,23 @@ def _show(made: "Report") -> None:
     for each in made.tables:
         defaulted = [f"{name} (stands in: {default})" for name, default in each.defaulted.items()]
         missing = ", ".join([*each.missing, *defaulted]) or "–"
-        tables.add_row(each.name, str(len(each.found)), missing, "; ".join(each.obstacles) or "ok", each.index or "–")
+        tables.add_row(
+            each.name, str(len(each.found)), missing, "; ".join(each.obstacles) or "ok", each.index or "–"
+        )
     out.print(tables)
     if made.states is None:
         return
     counted = ", ".join(f"{state} {count:,}" for state, count in made.states.items()) or "no answers"
     out.print(f"\nAnswers of the last 7 days: {counted}")
-    shown = f"since {made.refusals_since}" if made.shows_all else "of the last 7 days, 20 at most (--all shows every one)"
+    shown = (
+        f"since {made.refusals_since}"
+        if made.shows_all
+        else "of the last 7 days, 20 at most (--all shows every one)"
+    )
     out.print(f"Refused {shown}: {len(made.refusals)}")
     for refusal in made.refusals:
-        out.print(f"  {refusal.occurred_at}  {refusal.event_id}  {escape(refusal.field)} {refusal.reason}: {escape(refusal.value or '')}")
+        what = f"{refusal.field} {refusal.reason}: {refusal.value}"
+        out.print(f"  {refusal.occurred_at}  {refusal.event_id}  {escape(what)}")
     out.print(f"Strays, which belong to no day: {made.stray_count:,}")
     for stray in made.strays:
         out.print(f"  {stray.occurred_at or '–'}  {stray.event_id}  {stray.reason}")

@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
@@ -26,6 +26,7 @@ from usage_pipeline.warehouse import embedded
 HOST: Final = "127.0.0.1"
 LOCATION: Final = "usage_pipeline"
 _REPOSITORIES: Final = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
+_DAEMONS: Final = "{ instance { daemonHealth { allDaemonStatuses { required healthy lastHeartbeatTime } } } }"
 _PARTITIONS: Final = (
     "query partitions($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key)"
     " { ... on AssetNode { partitionStats { numMaterialized } } } }"
@@ -72,22 +73,43 @@ class Page:
 
     address: str
     logs: Path
-    children: Mapping[str, subprocess.Popen[bytes]]
+    workspace: Sequence[str]
+    children: dict[str, subprocess.Popen[bytes]]
 
     @property
     def lineage(self) -> str:
         return f"{self.address}/locations/{LOCATION}/asset-groups/tokens/lineage"
+
+    def start(self, name: str, module: Sequence[str]) -> None:
+        """One more process of Dagster's, with its output in a log of its own."""
+        with (self.logs / f"{name}.log").open("ab") as log:
+            command = [sys.executable, "-m", *module, *self.workspace]
+            self.children[name] = _start(command, log.fileno())
+
+    @property
+    def daemon_started_at(self) -> float:
+        """When its log was opened; a heartbeat before that was another daemon's."""
+        return (self.logs / "daemon.started").stat().st_mtime
+
+    def start_daemon(self) -> None:
+        """The daemon, once the page stands: together they would only wait for each other's processor."""
+        (self.logs / "daemon.started").touch()
+        self.start("daemon", ["dagster._daemon", "run"])
 
     def wait_until_ready(self, seconds: float = 90) -> None:
         """Return when it answers and knows our definitions."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             self._require_alive()
-            with suppress(urllib.error.URLError, ConnectionError, TimeoutError, KeyError, TypeError, ValueError):
+            with suppress(
+                urllib.error.URLError, ConnectionError, TimeoutError, KeyError, TypeError, ValueError
+            ):
                 if self.ask(_REPOSITORIES)["repositoriesOrError"]["nodes"]:
                     return
             time.sleep(0.2)
-        raise Refusal("the web server did not become ready", why=f"{seconds:.0f} s passed", fix=f"see {self.logs}")
+        raise Refusal(
+            "the web server did not become ready", why=f"{seconds:.0f} s passed", fix=f"see {self.logs}"
+        )
 
     def wait(self) -> None:
         """Stay until somebody ends us, or one of them ends by itself."""
@@ -98,10 +120,25 @@ class Page:
     def ask(self, query: str, **values: object) -> dict[str, Any]:
         """One GraphQL query."""
         body = json.dumps({"query": query, "variables": values}).encode()
-        request = urllib.request.Request(f"{self.address}/graphql", body, {"Content-Type": "application/json"})  # noqa: S310
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.address}/graphql", body, headers)  # noqa: S310
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - our own server
             data: dict[str, Any] = json.load(answer)["data"]
             return data
+
+    def wait_for_daemon(self, seconds: float = 60) -> None:
+        """Return when every daemon that is needed has sent a heartbeat."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self._require_alive()
+            health = self.ask(_DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]
+            beats = [each["lastHeartbeatTime"] or 0 for each in health if each["required"]]
+            if beats and min(beats) > self.daemon_started_at:
+                return
+            time.sleep(0.2)
+        raise Refusal(
+            "the daemon did not become healthy", why=f"{seconds:.0f} s passed", fix=f"see {self.logs}"
+        )
 
     def materialized_count(self, asset: str) -> int:
         """How many partitions of an asset it shows as done."""
@@ -111,7 +148,9 @@ class Page:
     def _require_alive(self) -> None:
         for name, child in self.children.items():
             if child.poll() is not None:
-                raise Refusal(f"the {name} ended by itself", why=f"exit code {child.returncode}", fix=f"see {self.logs}")
+                raise Refusal(
+                    f"the {name} ended by itself", why=f"exit code {child.returncode}", fix=f"see {self.logs}"
+                )
 
 
 @contextmanager
@@ -140,20 +179,14 @@ def alone(home: Path) -> Iterator[None]:
 
 @contextmanager
 def running(found: Settings, port: int) -> Iterator[Page]:
-    """The web server and the daemon, as children that end with us."""
-    logs = found.home / "logs"
-    logs.mkdir(parents=True, exist_ok=True)
-    where = ["-w", str(_workspace(found))]
-    web = [sys.executable, "-m", "dagster_webserver", "-h", HOST, "-p", str(port), *where]
-    daemon = [sys.executable, "-m", "dagster._daemon", "run", *where]
-    children: dict[str, subprocess.Popen[bytes]] = {}
+    """The web server, as a child that ends with us; the daemon joins it when it is asked to."""
+    page = Page(f"http://{HOST}:{port}", found.home / "logs", ["-w", str(_workspace(found))], {})
+    page.logs.mkdir(parents=True, exist_ok=True)
     try:
-        for name, command in (("web server", web), ("daemon", daemon)):
-            with (logs / f"{name.replace(' ', '-')}.log").open("ab") as log:
-                children[name] = _start(command, log.fileno())
-        yield Page(f"http://{HOST}:{port}", logs, children)
+        page.start("web-server", ["dagster_webserver", "-h", HOST, "-p", str(port)])
+        yield page
     finally:
-        _stop(list(children.values()))
+        _stop(list(page.children.values()))
 
 
 @contextmanager
@@ -185,7 +218,7 @@ def _workspace(found: Settings) -> Path:
 def _start(command: list[str], log: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command, cwd=settings.root(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-        start_new_session=True, preexec_fn=_in_child,  # noqa: PLW1509
+        start_new_session=True, preexec_fn=_in_child,
     )  # fmt: skip
 
 

@@ -4,11 +4,12 @@ import csv
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
-from datetime import date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from usage_pipeline import settings
 from usage_pipeline.cli import console, session
 from usage_pipeline.refusals import USAGE, Refusal
 
@@ -29,7 +30,9 @@ def usage() -> None:
 @usage.command()
 @click.option("--user", "who", metavar="NAME-OR-ID", help="One user, day by day.")
 @click.option("--from", "first", type=console.DATE, help="First day, UTC; 30 days up to --to if left out.")
-@click.option("--to", "last", type=console.DATE, help="Last day, inclusive; the newest computed one if left out.")
+@click.option(
+    "--to", "last", type=console.DATE, help="Last day, inclusive; the newest computed one if left out."
+)
 @click.option("--json", "form", flag_value="json", help="One JSON document.")
 @click.option("--csv", "form", flag_value="csv", help="Comma-separated values with a header.")
 def tokens(who: str | None, first: datetime | None, last: datetime | None, form: str | None) -> None:
@@ -65,7 +68,8 @@ def _coverage(
     newest = serving.latest_day(connection)
     if newest is None:
         raise Refusal(
-            "no day of tokens was computed yet", fix=f"$ backfill tokens_daily --from {found.start} --to {found.start}"
+            "no day of tokens was computed yet",
+            fix=f"$ backfill tokens_daily --from {found.start} --to {found.start}",
         )
     end = last.date() if last else newest
     start = first.date() if first else max(found.start, end - timedelta(days=serving.DAYS_SHOWN - 1))
@@ -78,6 +82,8 @@ def _coverage(
             fix=f"ask for a day from {found.start} on",
             exit_code=USAGE,
         )
+    if end > datetime.now(UTC).date():
+        raise Refusal(f"--to {end} has not come yet", fix="ask for a day up to today", exit_code=USAGE)
     return serving.coverage(connection, max(start, found.start), end)
 
 
@@ -91,9 +97,9 @@ def _emit_json(
     whole = sum(line.total_tokens for line in lines)
     key = "day" if person else "user_id"
     rows = [{key: line.key, **_values(line), "share_ratio": round(_share(line, whole), 6)} for line in lines]
-    totals = {name: sum(getattr(line, name) for line in lines) for name in _COUNTS}
+    totals: dict[str, object] = {name: sum(getattr(line, name) for line in lines) for name in _COUNTS}
     console.emit_json(
-        {"rows": rows, "totals": {**totals, "conversations": conversations}},
+        {"rows": rows, "totals": totals | {"conversations": conversations}},
         first_day=covered.first,
         last_day=covered.last,
         complete=covered.is_complete,
@@ -145,7 +151,9 @@ def _emit_table(
     table.add_section()
     sums = {name: sum(getattr(line, name) for line in lines) for name in _COUNTS}
     sums["conversations"] = conversations
-    table.add_row("Total", *(f"{sums[name]:,}" for name in _COUNTS), "100.0%" if whole else "", "", style="bold")
+    table.add_row(
+        "Total", *(f"{sums[name]:,}" for name in _COUNTS), "100.0%" if whole else "", "", style="bold"
+    )
     console.output().print(table)
 
 
@@ -157,8 +165,8 @@ def _notes(lines: Sequence["Line"], covered: "Coverage") -> list[str]:
     if unmetered:
         notes.append(f"{unmetered:,} answers report no tokens; they count as messages.")
     if refused:
-        notes.append(f"{refused:,} answers report tokens that make no sense and count with 0: $ sources".replace(
-            "$", _program()))  # fmt: skip
+        form = settings.program()
+        notes.append(f"{refused:,} answers report tokens that make no sense and count with 0: {form} sources")
     return notes
 
 
@@ -167,20 +175,8 @@ def _completeness(covered: "Coverage") -> str:
         first, last = covered.missing[0], covered.missing[-1]
         return (
             f"Incomplete: {len(covered.missing)} of these days were never computed, the first is {first}: "
-            f"{_program()} backfill tokens_daily --from {first} --to {_earlier(last)}"
+            f"{settings.program()} backfill tokens_daily --from {first} --to {last}"
         )
     if not covered.is_complete and covered.as_of:
         return f"Incomplete: {covered.last} is read up to {covered.as_of:%Y-%m-%d %H:%M} UTC."
     return f"Complete for these days, as of {covered.as_of:%Y-%m-%d %H:%M} UTC." if covered.as_of else ""
-
-
-def _earlier(day: date) -> date:
-    from datetime import UTC
-
-    return min(day, datetime.now(UTC).date())
-
-
-def _program() -> str:
-    from usage_pipeline import settings
-
-    return settings.program()

@@ -48,7 +48,10 @@ def recorded_days(connection: Connection, bounds: Mapping[str, datetime]) -> dic
     return {
         row["period_start"].date(): Counts(
             **{name: row[name] for name in Counts.__slots__ if name != "reported_rows"},
-            reported_rows=row["source_rows"] - row["total_only_rows"] - row["unmetered_rows"] - row["refused_rows"],
+            reported_rows=row["source_rows"]
+            - row["total_only_rows"]
+            - row["unmetered_rows"]
+            - row["refused_rows"],
         )
         for row in rows
     }

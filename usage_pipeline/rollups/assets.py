@@ -47,7 +47,7 @@ def tokens_daily(
     return dg.MaterializeResult()
 
 
-def _metadata(outcome: Outcome) -> dict[str, dg.MetadataValue[object]]:
+def _metadata(outcome: Outcome) -> dict[str, dg.IntMetadataValue]:
     """The numbers of one day; Dagster plots them over time."""
     entry = outcome.entry
     numbers = {
@@ -61,4 +61,4 @@ def _metadata(outcome: Outcome) -> dict[str, dg.MetadataValue[object]]:
         "rows_written": outcome.changed,
         "duration_ms": round(outcome.seconds * 1000),
     }
-    return {name: dg.MetadataValue.int(number) for name, number in numbers.items()}
+    return {name: dg.IntMetadataValue(number) for name, number in numbers.items()}

@@ -17,7 +17,10 @@ def require(warehouse: Warehouse, chosen: str | None) -> Adapter:
         if not found.is_current:
             what = ", ".join([*found.pending, *(f"the functions of {name}" for name in found.outdated)])
             raise Refusal(
-                "migrations are pending", why=f"not applied yet: {what}", fix="$ migrate apply", exit_code=ATTENTION
+                "migrations are pending",
+                why=f"not applied yet: {what}",
+                fix="$ migrate apply",
+                exit_code=ATTENTION,
             )
         access.require_readable(connection, adapter, Role.WRITER)
     return adapter

@@ -35,7 +35,9 @@ class Coverage:
 
     @property
     def is_complete(self) -> bool:
-        return not self.missing and self.as_of is not None and self.as_of >= window(Grain.DAILY, self.last).end
+        return (
+            not self.missing and self.as_of is not None and self.as_of >= window(Grain.DAILY, self.last).end
+        )
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,9 @@ def person(connection: Connection, wanted: str) -> Person:
 
 
 def _people(connection: Connection, wanted: str) -> Sequence[Person]:
-    rows = statements.run(connection, "serving.sql", "people", wanted=wanted, user_id=_uuid(wanted)).mappings()
+    rows = statements.run(
+        connection, "serving.sql", "people", wanted=wanted, user_id=_uuid(wanted)
+    ).mappings()
     return [Person(**row) for row in rows]
 
 

@@ -135,5 +135,7 @@ def require_readable(connection: Connection, adapter: Adapter, role: Role) -> No
             raise Refusal(
                 f"the source table {access.table_name} cannot be read whole",
                 why=access.obstacle,
-                fix="$ migrate apply" if access.restrictive_policy is None else "exempt our roles from that policy",
+                fix="$ migrate apply"
+                if access.restrictive_policy is None
+                else "exempt our roles from that policy",
             )

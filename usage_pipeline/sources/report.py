@@ -95,7 +95,11 @@ def _tables(connection: Connection, adapter: Adapter) -> tuple[TableReport, ...]
     return tuple(
         TableReport(
             table.name,
-            {column.name: found[table.name][column.name] for column in table.columns if column.name in found[table.name]},
+            {
+                column.name: found[table.name][column.name]
+                for column in table.columns
+                if column.name in found[table.name]
+            },
             tuple(column.name for column in access.missing_columns(table, found[table.name])),
             {c.name: c.default for c in table.columns if c.default and c.name not in found[table.name]},
             tuple(each.obstacle for each in rights if each.table_name == table.name and each.obstacle),

@@ -39,7 +39,7 @@ def _spec(adapter: Adapter, table: Table) -> dg.AssetSpec:
     return dg.AssetSpec(
         key(table),
         group_name=GROUP,
-        description=f"{table.meaning}\n\nBelongs to the application; read through the adapter `{adapter.name}`.",
+        description=f"{table.meaning}\n\nThe application's own; read through the adapter `{adapter.name}`.",
         kinds={"postgres"},
         owners=["team:application"],
         tags={"adapter": adapter.name},

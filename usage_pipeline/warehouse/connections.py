@@ -104,7 +104,7 @@ def open_warehouse(settings: Settings) -> Warehouse:
 
 
 def parse(text: str) -> URL:
-    """A URL as a person writes it, for the driver we use; never repeated in an error, it may hold a password."""
+    """A URL as a person writes it, for our driver; never repeated in an error, it may hold a password."""
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
@@ -168,7 +168,9 @@ def _plainly(error: DBAPIError, place: str) -> Refusal:
         )
     if original.sqlstate == "55P03":
         return Refusal(
-            "somebody else holds the lock", why="another run of the same period is at work", fix="run it again"
+            "somebody else holds the lock",
+            why="another run of the same period is at work",
+            fix="run it again",
         )
     if original.sqlstate in ("3F000", "42P01", "42883"):
         return Refusal(_primary(original), why="migrations are pending", fix="$ migrate apply")

@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Final, TypedDict
 
 import psycopg
 from psycopg import sql
 from sqlalchemy import URL
 
+from usage_pipeline import settings
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.warehouse import statements
 
@@ -44,6 +45,14 @@ jit = off
 """
 _CHILDREN: Final[dict[int, subprocess.Popen[bytes]]] = {}
 """Servers that this process started, so that it can see them end."""
+
+
+class _Identity(TypedDict, total=False):
+    """Under whom a child process runs; empty: under us."""
+
+    user: int
+    group: int
+    extra_groups: list[int]
 
 
 @dataclass(frozen=True)
@@ -111,7 +120,10 @@ def held(server: Server) -> Iterator[Server]:
     import fcntl
 
     server.home.mkdir(parents=True, exist_ok=True)
-    with (server.home / "starting.lock").open("w") as starting, (server.home / "users.lock").open("w") as users:
+    with (
+        (server.home / "starting.lock").open("w") as starting,
+        (server.home / "users.lock").open("w") as users,
+    ):
         fcntl.flock(starting, fcntl.LOCK_EX)
         start(server)
         fcntl.flock(users, fcntl.LOCK_SH)
@@ -202,7 +214,9 @@ def _own_folders(server: Server) -> None:
     if server.account is None:
         server.sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
         if server.sockets.stat().st_uid != os.geteuid():
-            raise Refusal(f"{server.sockets} belongs to somebody else", fix="remove it, or use a shorter path")
+            raise Refusal(
+                f"{server.sockets} belongs to somebody else", fix="remove it, or use a shorter path"
+            )
         server.sockets.chmod(0o700)
         return
     server.folder.mkdir(mode=0o755, exist_ok=True)
@@ -235,14 +249,14 @@ def _runnable_programs(server: Server) -> Path:
     return copy
 
 
-def _as_account(server: Server) -> dict[str, object]:
+def _as_account(server: Server) -> _Identity:
     if server.account is None:
         return {}
     return {"user": server.account.uid, "group": server.account.gid, "extra_groups": []}
 
 
 def _environment() -> dict[str, str]:
-    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
+    return {"PATH": settings.search_path(), "LC_ALL": "C", "TZ": "UTC"}
 
 
 def _initialise(server: Server) -> None:
@@ -258,7 +272,13 @@ def _initialise(server: Server) -> None:
         "--no-instructions",
     ]
     done = subprocess.run(
-        command, cwd="/", env=_environment(), capture_output=True, text=True, check=False, **_as_account(server)  # type: ignore[call-overload]
+        command,
+        cwd="/",
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        **_as_account(server),
     )
     if done.returncode != 0:
         shutil.rmtree(draft, ignore_errors=True)
@@ -270,17 +290,26 @@ def _initialise(server: Server) -> None:
 
 
 def _launch(server: Server) -> None:
-    command = [str(_runnable_programs(server) / "bin" / "postgres"), "-D", str(server.data), "-k", str(server.sockets), *server.options]
+    command = [
+        str(_runnable_programs(server) / "bin" / "postgres"),
+        "-D",
+        str(server.data),
+        "-k",
+        str(server.sockets),
+        *server.options,
+    ]
     with server.log.open("a", encoding="utf-8") as log:
         process = subprocess.Popen(
             command, cwd="/", env=_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            start_new_session=True, **_as_account(server)  # type: ignore[call-overload]
+            start_new_session=True, **_as_account(server)
         )  # fmt: skip
     _CHILDREN[process.pid] = process
     deadline = time.monotonic() + 60
     while not server.answers():
         if process.poll() is not None or time.monotonic() > deadline:
-            last = (server.log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["no word"])[-1]
+            last = (
+                server.log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["no word"]
+            )[-1]
             raise Refusal("the embedded server did not start", why=last, fix=f"see {server.log}")
         time.sleep(0.02)
 
@@ -299,7 +328,9 @@ def _command_line(pid: int) -> str:
         with suppress(OSError):
             return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
         return ""
-    shown = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    shown = subprocess.run(
+        ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
     return shown.stdout
 
 
@@ -311,16 +342,20 @@ def _forget_dead_postmaster(server: Server) -> None:
 
 def _create_databases(server: Server) -> None:
     with server.connect() as connection:
-        connection.execute(sql.SQL(statements.read("warehouse.sql", "create_login")))  # type: ignore[arg-type]
+        connection.execute(sql.SQL(statements.read("warehouse.sql", "create_login")))
         for database in (DATABASE, DAGSTER_DATABASE):
             create_database(connection, database, owner=LOGIN)
 
 
-def create_database(connection: psycopg.Connection, name: str, *, owner: str, template: str = "template1") -> None:
+def create_database(
+    connection: psycopg.Connection, name: str, *, owner: str, template: str = "template1"
+) -> None:
     """Create a database unless it is there; its name is quoted, not pasted."""
     exists = statements.read("warehouse.sql", "database_exists")
     if connection.execute(exists.encode(), {"name": name}).fetchone() is None:
-        text = sql.SQL(statements.read("warehouse.sql", "create_database"))  # type: ignore[arg-type]
+        text = sql.SQL(statements.read("warehouse.sql", "create_database"))
         connection.execute(
-            text.format(name=sql.Identifier(name), owner=sql.Identifier(owner), template=sql.Identifier(template))
+            text.format(
+                name=sql.Identifier(name), owner=sql.Identifier(owner), template=sql.Identifier(template)
+            )
         )

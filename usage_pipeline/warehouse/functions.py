@@ -40,17 +40,15 @@ def install(connection: Connection, files: Sequence[FunctionFile]) -> tuple[str,
         if file.name in stale:
             statements.run(connection, "warehouse.sql", "drop_functions", names=list(file.functions))
             statements.run_script(connection, file.text)
-            statements.run(connection, "warehouse.sql", "adopt_functions", names=list(file.functions), mark=file.mark)
+            statements.run(
+                connection, "warehouse.sql", "adopt_functions", names=list(file.functions), mark=file.mark
+            )
     return stale
 
 
 def script(files: Sequence[FunctionFile]) -> str:
     """What `install` would run where none of them stands yet, for a person to read."""
-    adoption = "adopt_functions"
-    return "\n".join(
-        f"{file.text}\n{statements.printed('warehouse.sql', adoption, names=list(file.functions), mark=file.mark)};\n"
-        for file in files
-    )
+    return "\n".join(f"{file.text}\n{_adoption(file)};\n" for file in files)
 
 
 def remove(connection: Connection, files: Sequence[FunctionFile]) -> None:
@@ -61,5 +59,13 @@ def remove(connection: Connection, files: Sequence[FunctionFile]) -> None:
 
 def outdated(connection: Connection, files: Sequence[FunctionFile]) -> tuple[str, ...]:
     """The files whose functions are missing or were made from another text."""
-    marks = {str(name): str(mark) for name, mark in statements.run(connection, "warehouse.sql", "function_marks")}
+    marks = {
+        str(name): str(mark) for name, mark in statements.run(connection, "warehouse.sql", "function_marks")
+    }
     return tuple(file.name for file in files if any(marks.get(name) != file.mark for name in file.functions))
+
+
+def _adoption(file: FunctionFile) -> str:
+    return statements.printed(
+        "warehouse.sql", "adopt_functions", names=list(file.functions), mark=file.mark
+    ).rstrip()

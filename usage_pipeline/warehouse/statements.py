@@ -3,7 +3,7 @@
 import re
 from functools import cache
 from importlib.resources import files
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 from psycopg import sql
@@ -23,7 +23,7 @@ def _prepared(room: str, name: str) -> sa.TextClause:
     return sa.text(read(room, name))
 
 
-def run(connection: Connection, room: str, name: str, **binds: object) -> CursorResult[tuple[object, ...]]:
+def run(connection: Connection, room: str, name: str, **binds: object) -> CursorResult[*tuple[Any, ...]]:
     """Execute one file with its named binds."""
     return connection.execute(_prepared(room, name), binds)
 

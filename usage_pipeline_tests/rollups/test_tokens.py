@@ -17,18 +17,22 @@ from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.factories import NOON, Chat
 
-DAY = window(Grain.DAILY, NOON.date())
+TODAY = NOON.date()
+DAY = window(Grain.DAILY, TODAY)
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 
-def run(warehouse: Warehouse, day: date = NOON.date()) -> Outcome:
+def run(warehouse: Warehouse, day: date = TODAY) -> Outcome:
     one = window(Grain.DAILY, day)
     tokens.ensure_partitions(warehouse, one, one)
     return tokens.run_day(warehouse, one, run_id="test")
 
 
 def stored(warehouse: Warehouse) -> dict[tuple[date, UUID], oracle.Day]:
-    bounds = {"window_start": datetime(2000, 1, 1, tzinfo=UTC), "window_end": datetime(2100, 1, 1, tzinfo=UTC)}
+    bounds = {
+        "window_start": datetime(2000, 1, 1, tzinfo=UTC),
+        "window_end": datetime(2100, 1, 1, tzinfo=UTC),
+    }
     with warehouse.begin(Role.READER) as connection:
         return verification.stored_days(connection, bounds)
 
@@ -69,7 +73,9 @@ def test_twice_is_once(chat: Chat, warehouse: Warehouse, server: Server, databas
     assert versions(server, database) == before
 
 
-def test_what_changed_in_between_shows(chat: Chat, warehouse: Warehouse, server: Server, database: str) -> None:
+def test_what_changed_in_between_shows(
+    chat: Chat, warehouse: Warehouse, server: Server, database: str
+) -> None:
     """Late, edited, moved and deleted answers all show, and only the users they touch are written."""
     users = [chat.user() for _ in range(5)]
     owned = {user: chat.session(user_id=user).conversation_id for user in users}
@@ -100,7 +106,9 @@ def test_what_changed_in_between_shows(chat: Chat, warehouse: Warehouse, server:
     assert len(unchanged) == 1
 
 
-def test_created_at_survives_an_update(chat: Chat, warehouse: Warehouse, server: Server, database: str) -> None:
+def test_created_at_survives_an_update(
+    chat: Chat, warehouse: Warehouse, server: Server, database: str
+) -> None:
     """A row that was deleted and inserted again would forget when it was first stored."""
     session = chat.session(user_id=chat.user())
     chat.answer(conversation_id=session.conversation_id)
@@ -113,7 +121,9 @@ def test_created_at_survives_an_update(chat: Chat, warehouse: Warehouse, server:
     assert second[4] > first[4]  # type: ignore[operator]
 
 
-def test_the_open_day_is_read_up_to_the_clock(chat: Chat, warehouse: Warehouse, server: Server, database: str) -> None:
+def test_the_open_day_is_read_up_to_the_clock(
+    chat: Chat, warehouse: Warehouse, server: Server, database: str
+) -> None:
     """An answer stamped ahead of the clock must not be counted twice: stored, and again in the raw tail."""
     with server.connect(database) as connection:
         connection.execute("create table usage_private.test_clock (instant timestamptz)")
@@ -164,7 +174,9 @@ def test_a_message_that_is_lost_on_the_way_stops_the_run(
     before = versions(server, database)
     with server.connect(database) as connection:
         body = statements.read("rollups.sql", "tokens_of_window")
-        broken = body.replace("group by event.conversation_id,", "where event.total_tokens < 0 group by event.conversation_id,")
+        broken = body.replace(
+            "group by event.conversation_id,", "where event.total_tokens < 0 group by event.conversation_id,"
+        )
         assert broken != body
         connection.execute(broken.encode())
     with pytest.raises(Refusal, match="the source has 3 answers, 0 were computed"):
@@ -172,7 +184,9 @@ def test_a_message_that_is_lost_on_the_way_stops_the_run(
     assert versions(server, database) == before
 
 
-def test_two_first_runs_of_one_day_at_once(chat: Chat, warehouse: Warehouse, server: Server, database: str) -> None:
+def test_two_first_runs_of_one_day_at_once(
+    chat: Chat, warehouse: Warehouse, server: Server, database: str
+) -> None:
     """Without a row to lock, the older reading would be written last; the second run waits and sees all."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -183,7 +197,8 @@ def test_two_first_runs_of_one_day_at_once(chat: Chat, warehouse: Warehouse, ser
     with held, ThreadPoolExecutor(1) as pool:
         held.execute("set role usage_writer")
         held.execute(
-            "insert into usage.rollup_ledger (rollup, period_start, period_end) values ('tokens_daily', %s, %s)",
+            "insert into usage.rollup_ledger (rollup, period_start, period_end)"
+            " values ('tokens_daily', %s, %s)",
             [DAY.start, DAY.end],
         )
         waiting = pool.submit(tokens.run_day, warehouse, DAY, run_id="second")

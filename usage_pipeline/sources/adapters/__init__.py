@@ -66,7 +66,9 @@ SUPABASE_CHAT: Final = Adapter(
                 Column("conversation_id", "Conversation it owns; may be repeated in old data."),
                 Column("user_id", "User it belongs to; NULL for an anonymous chat."),
                 Column("agent_id", "Agent that answers in it.", "no agent"),
-                Column("started_at", "When it began; decides between sessions of one conversation.", "created_at"),
+                Column(
+                    "started_at", "When it began; decides between sessions of one conversation.", "created_at"
+                ),
                 Column("created_at", "When the row was made; stands in for started_at.", "started_at"),
             ),
             key_column="conversation_id",

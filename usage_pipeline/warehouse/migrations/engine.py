@@ -65,7 +65,9 @@ def script() -> str:
     return f"{statements.read(_SQL, 'foundation.up')}\nset role usage_owner;\n\n{output.getvalue()}"
 
 
-def _alembic(action: Callable[[Config], object], connection: Connection | None, output: io.StringIO | None = None) -> None:
+def _alembic(
+    action: Callable[[Config], object], connection: Connection | None, output: io.StringIO | None = None
+) -> None:
     with as_file(files("usage_pipeline.warehouse.migrations")) as folder:
         config = Config(output_buffer=output, attributes={"connection": connection})
         config.set_main_option("script_location", str(folder).replace("%", "%%"))
