@@ -11,12 +11,14 @@ import pytest
 PACKAGE: Final = Path(__file__).parent.parent / "usage_pipeline"
 ROOT: Final = PACKAGE.parent
 ORDER: Final = (
-    "refusals", "settings", "periods", "warehouse", "sources", "rollups", "serving", "definitions", "demo", "cli",
+    "refusals", "settings", "periods", "warehouse", "sources",
+    "rollups", "serving", "definitions", "demo", "cli",
 )  # fmt: skip
 MODULES: Final = sorted(PACKAGE.rglob("*.py"))
 STATEMENTS: Final = sorted(PACKAGE.rglob("*.sql"))
 SQL_START: Final = re.compile(
-    r"^\s*(select|insert into|update|delete from|create|alter|drop|grant|revoke|with|truncate|set role)\s",
+    r"\s*(select\s|insert into\s|update\s|delete from\s|grant\s|revoke\s|with\s|truncate\s|(re)?set role"
+    r"|(create|alter|drop) (or replace )?(table|role|schema|function|policy|index|view|trigger|database)\b)",
     re.IGNORECASE,
 )
 

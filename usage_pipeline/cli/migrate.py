@@ -55,19 +55,12 @@ def sql() -> None:
     from usage_pipeline.rollups import functions
     from usage_pipeline.sources import access
     from usage_pipeline.warehouse.connections import Role
-    from usage_pipeline.warehouse.functions import script
     from usage_pipeline.warehouse.migrations import engine
 
     with session.opened(create=True) as (found, warehouse), warehouse.begin(Role.LOGIN) as connection:
         adapter = access.active(connection, found.token_source)
         grants = access.grants(connection, adapter)
-    click.echo(engine.script())
-    click.echo("reset role;")
-    for grant in grants:
-        click.echo(f"{grant.statement};")
-    click.echo("set role usage_owner;\n")
-    click.echo(script(functions.wanted(adapter)))
-    click.echo("reset role;")
+    click.echo(engine.script([grant.statement for grant in grants], functions.wanted(adapter)))
 
 
 def everything(found: Settings, warehouse: Warehouse) -> list[str]:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from usage_pipeline.warehouse import statements
 
-_SIGNATURE = re.compile(r"create or replace function (?P<signature>[a-z_.]+\([^)]*\))", re.IGNORECASE)
+_CREATION = re.compile(r"(?im)^create or replace function (?P<name>[a-z_.]+)")
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class FunctionFile:
     @property
     def functions(self) -> tuple[str, ...]:
         """The names of the functions it creates."""
-        return tuple(found["signature"].split("(", 1)[0] for found in _SIGNATURE.finditer(self.text))
+        return tuple(found["name"] for found in _CREATION.finditer(self.text))
 
 
 def install(connection: Connection, files: Sequence[FunctionFile]) -> tuple[str, ...]:

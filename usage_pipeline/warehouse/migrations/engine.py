@@ -58,11 +58,23 @@ def roll_back(warehouse: Warehouse, wanted: Sequence[FunctionFile], to: str = "b
             statements.run_script(connection, statements.read(_SQL, "foundation.down"))
 
 
-def script() -> str:
-    """Everything a first `apply` runs before the functions, as SQL."""
-    output = io.StringIO()
-    _alembic(lambda config: command.upgrade(config, "head", sql=True), None, output)
-    return f"{statements.read(_SQL, 'foundation.up')}\nset role usage_owner;\n\n{output.getvalue()}"
+def script(grants: Sequence[str], wanted: Sequence[FunctionFile]) -> str:
+    """Everything a first `apply` runs, as SQL for a person to read and run."""
+    revisions = io.StringIO()
+    _alembic(lambda config: command.upgrade(config, "head", sql=True), None, revisions)
+    as_owner, as_login = statements.read(_SQL, "act_as_owner"), statements.read(_SQL, "act_as_login")
+    return "\n".join(
+        [
+            statements.read(_SQL, "foundation.up"),
+            as_owner,
+            revisions.getvalue(),
+            as_login,
+            *(f"{grant};" for grant in grants),
+            as_owner,
+            functions.script(wanted),
+            as_login,
+        ]
+    )
 
 
 def _alembic(

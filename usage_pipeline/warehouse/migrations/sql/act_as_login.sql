@@ -1,0 +1,2 @@
+-- What follows is done by the login itself.
+reset role;

@@ -1,0 +1,2 @@
+-- What follows belongs to usage_owner.
+set role usage_owner;
