@@ -17,7 +17,7 @@ from usage_pipeline.refusals import Refusal
 _EXAMPLES: Final = """\b
 Examples:
   usage-pipeline usage tokens --user "Ada Lovelace" --from 2026-10-01
-  usage-pipeline backfill tokens_daily --from 2026-10-01 --to 2026-10-31
+  usage-pipeline backfill tokens_daily --from yesterday --to today
 """
 
 
@@ -43,8 +43,12 @@ def main() -> None:
     except Refusal as refusal:
         narrate(refusal.line(form), style="red")
         code = refusal.exit_code
+    except click.exceptions.NoArgsIsHelpError as help_page:
+        click.echo(help_page.format_message())
+        code = help_page.exit_code
     except click.ClickException as error:
-        error.show()
+        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else form
+        narrate(f"{error.format_message().rstrip('.')}. Help: {where} --help", style="red")
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         narrate("interrupted; what is committed stays", style="red")

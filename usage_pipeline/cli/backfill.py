@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("asset")
-@click.option("--from", "first", type=console.DATE, required=True, help="First day, UTC.")
-@click.option("--to", "last", type=console.DATE, required=True, help="Last day, inclusive.")
-def backfill(asset: str, first: datetime, last: datetime) -> None:
+@click.option("--from", "first", type=console.DAY, required=True, help="First day, UTC.")
+@click.option("--to", "last", type=console.DAY, required=True, help="Last day, inclusive.")
+def backfill(asset: str, first: date, last: date) -> None:
     """Compute a range of days again from the source; nothing changes where nothing differs."""
-    with session.opened() as (found, _):
-        check_range(found, first.date(), last.date())
-        outcomes = run(found, asset, first.date(), last.date())
+    with session.opened(dagster=True) as (found, _):
+        check_range(found, first, last)
+        outcomes = run(found, asset, first, last)
     for line in summary(outcomes):
         console.narrate(line)
 
@@ -56,15 +56,19 @@ def run(found: "Settings", asset: str, first: date, last: date) -> "list[Outcome
             progress.advance(progress.task_ids[0])
 
         warehouse.progress = watch
-        job.execute_in_process(
-            instance=instance,
-            asset_selection=[dg.AssetKey(asset)],
-            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-            tags={
-                "dagster/asset_partition_range_start": first.isoformat(),
-                "dagster/asset_partition_range_end": last.isoformat(),
-            },
-        )
+        try:
+            job.execute_in_process(
+                instance=instance,
+                asset_selection=[dg.AssetKey(asset)],
+                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                tags={
+                    "dagster/asset_partition_range_start": first.isoformat(),
+                    "dagster/asset_partition_range_end": last.isoformat(),
+                },
+            )
+        except dg.Failure as failure:
+            done = f"{len(outcomes)} days were finished before and stay" if outcomes else "nothing was stored"
+            raise Refusal(failure.description or "the run failed", why=done) from None
     warehouse.dispose()
     return outcomes
 

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import click
@@ -13,7 +13,28 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 narration: Final = Console(stderr=True, highlight=False, soft_wrap=True)
-DATE: Final = click.DateTime(formats=["%Y-%m-%d"])
+
+
+class Day(click.ParamType[date]):
+    """A UTC day as a person says it."""
+
+    name = "day"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        return "DAY"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
+        if isinstance(value, date):
+            return value
+        today = datetime.now(UTC).date()
+        known = {"today": today, "yesterday": today - timedelta(days=1)}
+        try:
+            return known.get(str(value)) or date.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"`{value}` is no day: write YYYY-MM-DD, today or yesterday", param, ctx)
+
+
+DAY: Final = Day()
 
 
 def output() -> Console:

@@ -73,10 +73,11 @@ def _run(server: "Server", *, port: int, once: bool, open_page: bool) -> None:
         with console.step("Dagster's web server"):
             page.wait_until_ready()
         page.start_daemon()
+        _write_env_file(found)
         if once:
             _verify(warehouse, story, page)
             return
-        _greet(found, server, page, story)
+        _greet(server, page, story)
         if open_page and sys.stdout.isatty() and settings.has_a_screen():
             webbrowser.open(page.lineage)
         with suppress(KeyboardInterrupt):  # the way a person ends it
@@ -163,15 +164,15 @@ def _verify(warehouse: "Warehouse", story: "Story", page: stack.Page) -> None:
         page.wait_for_daemon()
 
 
-def _greet(found: Settings, server: "Server", page: stack.Page, story: "Story") -> None:
+def _write_env_file(found: Settings) -> None:
+    """So that our verbs and Dagster's own commands find the demo from this folder."""
+    given = stack.variables(found)
+    if settings.is_under_root(found.home) and not settings.write_env_file(settings.root() / ".env", given):
+        console.narrate(f".env is not ours and stays as it is; it lacks:\n{settings.env_lines(given)}")
+
+
+def _greet(server: "Server", page: stack.Page, story: "Story") -> None:
     form = settings.program()
-    lines = settings.env_lines(stack.variables(found))
-    if settings.is_under_root(found.home) and not settings.write_env_file(
-        settings.root() / ".env", stack.variables(found)
-    ):
-        console.narrate(
-            f"\n.env here is not ours and stays as it is; for Dagster's own commands it lacks:\n{lines}"
-        )
     last = story.last_day
     console.narrate(
         f"\n  {page.lineage}\n\n  Try in another terminal:\n"

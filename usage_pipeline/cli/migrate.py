@@ -90,4 +90,20 @@ def everything(found: Settings, warehouse: Warehouse) -> list[str]:
         words.append(f"{len(wanting) - len(left)} given" if wanting else "nothing lacking")
     with console.step("functions") as words:
         words.append(", ".join(engine.install(warehouse, functions.wanted(adapter))) or "nothing changed")
+    if not left and not found.start_known:
+        _find_start(found, warehouse)
     return left
+
+
+def _find_start(found: Settings, warehouse: Warehouse) -> None:
+    """Decide once where the partitions begin: with the oldest answer."""
+    from usage_pipeline import settings
+    from usage_pipeline.sources import report
+    from usage_pipeline.warehouse.connections import Role
+
+    with console.step("first day") as words:
+        with warehouse.begin(Role.READER) as connection:
+            oldest = report.oldest_day(connection)
+        if oldest is not None:
+            settings.store(found, start=oldest)
+        words.append(f"{oldest} (the oldest answer)" if oldest else f"{found.start}, until there are answers")

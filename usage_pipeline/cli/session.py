@@ -11,13 +11,17 @@ from usage_pipeline.warehouse.connections import Warehouse, open_warehouse
 
 
 @contextmanager
-def opened(*, create: bool = False) -> Iterator[tuple[Settings, Warehouse]]:
-    """The warehouse of the settings in force; an embedded server runs for as long as it is needed."""
+def opened(*, create: bool = False, dagster: bool = False) -> Iterator[tuple[Settings, Warehouse]]:
+    """The warehouse of the settings in force; an embedded server runs for as long as it is needed.
+
+    `create`: a missing stack is made, not refused. `dagster`: Dagster's storage must answer too; unless it
+    has a place of its own, it stands on the embedded server even when the aggregates do not.
+    """
     found = settings.load()
     with ExitStack() as stack:
-        if found.database_url is None:
+        if found.database_url is None or (dagster and found.dagster_pg_url is None):
             server = embedded.of(found.home)
-            if not create and not server.data.exists():
+            if found.database_url is None and not create and not server.data.exists():
                 raise Refusal(
                     f"there is no stack in {found.home}",
                     why="USAGE_DATABASE_URL is not set and no embedded server was made yet",

@@ -1,7 +1,7 @@
 """`sources`: what is read, whether it can be read whole, and what in it makes no sense."""
 
 from dataclasses import asdict
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -39,22 +39,22 @@ def sources(context: click.Context, all_of_them: bool, as_json: bool) -> None:
 
 
 @sources.command()
-@click.argument("day", type=console.DATE)
-def start(day: datetime) -> None:
+@click.argument("day", type=console.DAY)
+def start(day: date) -> None:
     """Move the first day that has a partition."""
     from usage_pipeline import settings
 
     found = settings.load()
-    if not settings.EARLIEST_START <= day.date() <= date.today():  # noqa: DTZ011 - a day either side is harmless
+    if not settings.EARLIEST_START <= day <= datetime.now(UTC).date():
         raise Refusal(
-            f"{day.date()} cannot be the first day",
+            f"{day} cannot be the first day",
             why=f"it must lie between {settings.EARLIEST_START} and today",
             fix="give another date",
             exit_code=USAGE,
         )
-    settings.store(found, start=day.date())
+    settings.store(found, start=day)
     console.narrate(
-        f"The first day is {day.date()} (it was {found.start}); a running web server shows it once reloaded."
+        f"The first day is {day} (it was {found.start}); a running web server shows it once reloaded."
     )
 
 

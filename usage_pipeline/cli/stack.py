@@ -84,7 +84,7 @@ class Page:
         """One more process of Dagster's, with its output in a log of its own."""
         with (self.logs / f"{name}.log").open("ab") as log:
             command = [sys.executable, "-m", *module, *self.workspace]
-            self.children[name] = _start(command, log.fileno())
+            self.children[name] = _start(command, log.fileno(), self.logs.parent)
 
     @property
     def daemon_started_at(self) -> float:
@@ -215,9 +215,10 @@ def _workspace(found: Settings) -> Path:
     return file
 
 
-def _start(command: list[str], log: int) -> subprocess.Popen[bytes]:
+def _start(command: list[str], log: int, folder: Path) -> subprocess.Popen[bytes]:
+    """In the stack's folder: Dagster would let a `.env` of the current one overrule what we give it."""
     return subprocess.Popen(
-        command, cwd=settings.root(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         start_new_session=True, preexec_fn=_in_child,
     )  # fmt: skip
 

@@ -4,7 +4,7 @@ import csv
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -29,13 +29,13 @@ def usage() -> None:
 
 @usage.command()
 @click.option("--user", "who", metavar="NAME-OR-ID", help="One user, day by day.")
-@click.option("--from", "first", type=console.DATE, help="First day, UTC; 30 days up to --to if left out.")
+@click.option("--from", "first", type=console.DAY, help="First day, UTC; 30 days up to --to if left out.")
 @click.option(
-    "--to", "last", type=console.DATE, help="Last day, inclusive; the newest computed one if left out."
+    "--to", "last", type=console.DAY, help="Last day, inclusive; the newest computed one if left out."
 )
 @click.option("--json", "form", flag_value="json", help="One JSON document.")
 @click.option("--csv", "form", flag_value="csv", help="Comma-separated values with a header.")
-def tokens(who: str | None, first: datetime | None, last: datetime | None, form: str | None) -> None:
+def tokens(who: str | None, first: date | None, last: date | None, form: str | None) -> None:
     """Tokens of each user, or of one user day by day."""
     from usage_pipeline.serving import tokens as serving
     from usage_pipeline.warehouse.connections import Role
@@ -61,7 +61,7 @@ def tokens(who: str | None, first: datetime | None, last: datetime | None, form:
 
 
 def _coverage(
-    connection: "Connection", found: "Settings", first: datetime | None, last: datetime | None
+    connection: "Connection", found: "Settings", first: date | None, last: date | None
 ) -> "Coverage":
     from usage_pipeline.serving import tokens as serving
 
@@ -71,8 +71,8 @@ def _coverage(
             "no day of tokens was computed yet",
             fix=f"$ backfill tokens_daily --from {found.start} --to {found.start}",
         )
-    end = last.date() if last else newest
-    start = first.date() if first else max(found.start, end - timedelta(days=serving.DAYS_SHOWN - 1))
+    end = last or newest
+    start = first or max(found.start, end - timedelta(days=serving.DAYS_SHOWN - 1))
     if start > end:
         raise Refusal(f"--from {start} comes after --to {end}", fix="swap the two dates", exit_code=USAGE)
     if end < found.start:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Final
 
 from sqlalchemy import Connection
@@ -87,6 +87,12 @@ def make(connection: Connection, chosen: str | None, *, since: date | None) -> R
         tuple(Stray(row["event_id"], row["occurred_at"], row["reason"]) for row in strays),
         int(strays[0]["stray_count"]) if strays else 0,
     )
+
+
+def oldest_day(connection: Connection) -> date | None:
+    """The UTC day of the oldest answer that belongs to a period."""
+    oldest = statements.run(connection, "sources.sql", "oldest_answer").scalar_one()
+    return oldest.date() if isinstance(oldest, datetime) else None
 
 
 def _tables(connection: Connection, adapter: Adapter) -> tuple[TableReport, ...]:

@@ -12,7 +12,7 @@ from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from usage_pipeline.refusals import USAGE, Refusal
+from usage_pipeline.refusals import ATTENTION, USAGE, Refusal
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import embedded, statements
 
@@ -135,7 +135,7 @@ def _require_version(connection: psycopg.Connection, place: str) -> None:
 
 
 def _unreachable(error: psycopg.Error, place: str, password: object) -> Refusal:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[-1]
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     for secret in {str(password)} if password else set():
         reason = reason.replace(secret, "***")
     fix = "check USAGE_DATABASE_URL, or unset it to use the embedded server"
@@ -146,9 +146,7 @@ def _unreachable(error: psycopg.Error, place: str, password: object) -> Refusal:
 
 def _role_refused(error: psycopg.Error, role: Role) -> Refusal:
     if error.sqlstate == "22023":
-        return Refusal(
-            f"the role {role} does not exist", why="the migrations have not run here", fix="$ migrate apply"
-        )
+        return _pending(f"the role {role} does not exist")
     if error.sqlstate == "42501":
         return Refusal(
             f"this login may not act as {role}",
@@ -173,8 +171,12 @@ def _plainly(error: DBAPIError, place: str) -> Refusal:
             fix="run it again",
         )
     if original.sqlstate in ("3F000", "42P01", "42883"):
-        return Refusal(_primary(original), why="migrations are pending", fix="$ migrate apply")
+        return _pending(_primary(original))
     return Refusal(f"the database refused ({original.sqlstate})", why=_primary(original))
+
+
+def _pending(why: str) -> Refusal:
+    return Refusal("migrations are pending", why=why, fix="$ migrate apply", exit_code=ATTENTION)
 
 
 def _primary(error: psycopg.Error) -> str:

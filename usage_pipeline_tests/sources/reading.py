@@ -15,6 +15,7 @@ from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.factories import NOON, Chat
 
 TODAY = window(Grain.DAILY, NOON.date())
+UNREPORTED = ("cached_prompt_tokens", "cache_write_tokens", "reasoning_tokens")
 _Row = TypeVar("_Row", bound=tuple[object, ...])
 
 
@@ -71,6 +72,8 @@ class Source:
         for row in rows:
             models = found[UUID(row["event_id"])]
             assert row["model"] not in models, "two rows for one answer and model"
+            assert {row[name] for name in UNREPORTED} == {0}, "this source reports none of these"
+            assert row["rate_class"] == "standard"
             models[row["model"]] = Share(*_tokens(row), row["unsplit_tokens"], row["total_tokens"])
         return found
 

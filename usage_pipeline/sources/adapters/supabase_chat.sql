@@ -211,13 +211,14 @@ as $$
   from usage_private.chat_answers(token_calls.window_start, token_calls.window_end) answer
   cross join lateral (
     select
-      (pg_catalog.array_agg(call.model order by call.call_number desc)
+      (pg_catalog.array_agg(call.model order by call.reported is null, call.call_number desc)
         filter (where not call.is_helper and call.model is not null))[1] as main_model,
+      pg_catalog.count(call.reported) filter (where call.is_spent) as spent_count,
       pg_catalog.sum(call.prompt_tokens) filter (where call.is_spent) as prompt_tokens,
       pg_catalog.sum(call.completion_tokens) filter (where call.is_spent) as completion_tokens,
-      coalesce(answer.total_tokens >= 0 and pg_catalog.count(call.reported) > 0 and not pg_catalog.bool_or(
+      coalesce(answer.total_tokens >= 0 and pg_catalog.count(call.reported) > 0 and pg_catalog.bool_or(
           pg_catalog.jsonb_typeof(call.reported) <> 'object'
-          or call.prompt_tokens < 0 or call.completion_tokens < 0), false) as is_readable
+          or call.prompt_tokens < 0 or call.completion_tokens < 0) is not true, false) as is_readable
     from usage_private.chat_calls(answer.details) call
     offset 0
   ) listed
@@ -253,6 +254,8 @@ as $$
           and listed.prompt_tokens is not distinct from answer.prompt_tokens
           and listed.completion_tokens is not distinct from answer.completion_tokens as split
       ) agreed
+      where not agreed.split or listed.spent_count = 0
+        or rest.total_tokens <> rest.prompt_tokens + rest.completion_tokens
     ) part
     group by part.model
   ) share
@@ -300,7 +303,7 @@ as $$
         and usage_private.token_value(answer.details ->> counter.key, answer.details -> counter.key) < 0
       union all
       select 4, 0, 'processingDetails.llm_calls', 'is no list', answer.details ->> 'llm_calls'
-      where not answer.is_documented and pg_catalog.jsonb_typeof(answer.details -> 'llm_calls') <> 'array'
+      where not answer.is_documented and pg_catalog.jsonb_typeof(answer.details -> 'llm_calls') not in ('array', 'null')
       union all
       select
         5, call.call_number * 10 + part.place,

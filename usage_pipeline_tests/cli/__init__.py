@@ -1,0 +1,1 @@
+"""The verbs, as processes of their own."""

@@ -1,0 +1,181 @@
+"""The verbs on a database that is somebody's own: what works, and what a wrong one is told in one line."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from usage_pipeline.demo import loading
+from usage_pipeline.warehouse import embedded
+from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline_tests import stack
+from usage_pipeline_tests.conftest import TEMPLATE, cloned
+from usage_pipeline_tests.factories import Chat
+from usage_pipeline_tests.stack import Checkout, Done
+
+TODAY = datetime.now(UTC).date()
+YESTERDAY = datetime.combine(TODAY - timedelta(days=1), datetime.min.time(), UTC)
+
+
+@pytest.fixture(scope="module")
+def checkout() -> Iterator[Checkout]:
+    """A copy of the project; Dagster's storage stands on its embedded server."""
+    folder = Path(tempfile.mkdtemp(prefix="usage-cli-"))
+    yield stack.copy(folder)
+    embedded.remove(embedded.of(folder / ".usage"))
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def theirs(server: Server) -> Iterator[str]:
+    """Their database: the application's tables, nothing of ours."""
+    with cloned(server, "template1") as name:
+        with server.connect(name, embedded.LOGIN) as connection:
+            loading.create_application(connection)
+        yield name
+
+
+class Own:
+    """Verbs on one database."""
+
+    def __init__(self, checkout: Checkout, server: Server, database: str) -> None:
+        self.checkout, self.server, self.database = checkout, server, database
+        self.start = "2026-01-01"
+
+    def __call__(self, *words: str) -> Done:
+        url = f"postgresql://{embedded.LOGIN}@/{self.database}?host={self.server.sockets}"
+        return self.checkout.usage_pipeline(*words, USAGE_DATABASE_URL=url, USAGE_START=self.start)
+
+    def connect(self) -> psycopg.Connection:
+        return self.server.connect(self.database, embedded.LOGIN)
+
+    def backfill(self) -> Done:
+        return self("backfill", "tokens_daily", "--from", "yesterday", "--to", "today")
+
+
+def refused(done: Done, code: int, *words: str) -> None:
+    """One line that says what, why and the fix; no traceback, no data."""
+    lines = [line for line in done.said.splitlines() if not line.startswith("✓")]
+    assert done.code == code, done.said
+    assert len(lines) == 1, done.said
+    assert "Fix: " in lines[0]
+    assert all(word in lines[0] for word in words), lines[0]
+    assert done.out == ""
+
+
+def test_from_nothing_to_a_number(checkout: Checkout, server: Server, theirs: str) -> None:
+    """The whole way on a database of one's own, twice: the second time nothing changes."""
+    own = Own(checkout, server, theirs)
+    with own.connect() as connection:
+        chat = Chat(connection)
+        session = chat.session(user_id=chat.user("Ada Lovelace"))
+        chat.answer(at=YESTERDAY + timedelta(hours=3), conversation_id=session.conversation_id)
+        chat.answer(at=YESTERDAY + timedelta(hours=4))
+    refused(own.backfill(), 3, "migrations are pending", "migrate apply")
+    assert own("migrate", "status").code == 3
+    assert own("migrate", "apply").code == 0
+    assert own("migrate", "status").code == 0
+    first, second = own.backfill(), own.backfill()
+    assert "rows inserted 2 · updated 0 · deleted 0" in first.said
+    assert "rows inserted 0 · updated 0 · deleted 0" in second.said
+    found = json.loads(own("usage", "tokens", "--json", "--from", "yesterday").out)
+    assert [(row["label"], row["total_tokens"]) for row in found["data"]["rows"]] == [
+        ("Ada Lovelace", 15),
+        ("(unattributed)", 15),
+    ]
+    assert found["data"]["totals"] == {
+        "messages": 2, "conversations": 2, "prompt_tokens": 20, "completion_tokens": 10, "total_tokens": 30,
+    }  # fmt: skip
+    assert found["meta"]["missing_days"] == []
+    assert own("sources").code == 0
+
+
+def test_a_range_that_makes_no_sense(checkout: Checkout, server: Server) -> None:
+    with cloned(server, TEMPLATE) as name:
+        own = Own(checkout, server, name)
+        tomorrow = str(TODAY + timedelta(days=1))
+        backfill = ("backfill", "tokens_daily", "--from")
+        refused(own(*backfill, "today", "--to", "yesterday"), 2, "comes after")
+        refused(
+            own(*backfill, "2025-12-31", "--to", "today"),
+            2,
+            "first day 2026-01-01",
+            "sources start 2025-12-31",
+        )
+        refused(own(*backfill, "today", "--to", tomorrow), 2, "has not come yet")
+        refused(
+            own("backfill", "tokens_dayly", "--from", "today", "--to", "today"),
+            2,
+            "tokens_dayly",
+            "tokens_daily",
+        )
+        own.start = "soon"
+        refused(own(*backfill, "today", "--to", "today"), 2, "`soon`", "YYYY-MM-DD")
+        with own.connect() as connection:
+            connection.execute("set role usage_writer")
+            assert connection.execute("select count(*) from usage.rollup_ledger").fetchone() == (0,)
+
+
+def test_a_source_that_is_not_whole(checkout: Checkout, server: Server) -> None:
+    """What is missing or hidden is named, and nothing is half-written."""
+    with cloned(server, TEMPLATE) as name:
+        own = Own(checkout, server, name)
+        with own.connect() as connection:
+            Chat(connection).answer(at=YESTERDAY)
+            connection.execute("alter table public.chat_messages_v2 enable row level security")
+        refused(own.backfill(), 1, "chat_messages_v2", "row-level security", "migrate apply")
+        assert own("sources").code == 3
+        with own.connect() as connection:
+            connection.execute("alter table public.chat_messages_v2 disable row level security")
+            connection.execute("alter table public.chat_messages_v2 rename column metadata to data")
+        refused(own.backfill(), 1, "chat_messages_v2", "`metadata`")
+        with own.connect() as connection:
+            connection.execute("drop table public.profiles cascade")
+        refused(own.backfill(), 1, "public.", "chat_messages_v2")
+        with own.connect() as connection:
+            connection.execute("alter table public.chat_messages_v2 rename column data to metadata")
+        refused(own.backfill(), 1, "public.profiles", "does not exist")
+        with own.connect() as connection:
+            connection.execute("set role usage_writer")
+            assert connection.execute("select count(*) from usage.rollup_ledger").fetchone() == (0,)
+
+
+def test_a_database_without_a_source(checkout: Checkout, server: Server, bare_database: str) -> None:
+    own = Own(checkout, server, bare_database)
+    for words in (("migrate", "apply"), ("sources",)):
+        refused(own(*words), 1, "no source of tokens")
+    with own.connect() as connection:
+        assert connection.execute("select to_regnamespace('usage')").fetchone() == (None,)
+
+
+def test_a_url_that_leads_nowhere_keeps_its_password(checkout: Checkout) -> None:
+    """A password in an error ends up in a log, a ticket, a screenshot."""
+    for url in (
+        "mysql://u:pa55word@127.0.0.1/d",
+        "postgresql://u:pa55word@127.0.0.1:1/d",
+        "postgresql://u:pa55@word@127.0.0.1:1/d",
+        "postgresql://u:pa55word@127.0.0.1:port/d",
+        "pa55word",
+    ):
+        done = checkout.usage_pipeline("usage", "tokens", USAGE_DATABASE_URL=url)
+        refused(done, 1 if ":1/" in url else 2, "USAGE_DATABASE_URL")
+        assert "pa55" not in done.said
+    nowhere = str(checkout.folder / "nowhere")
+    refused(checkout.usage_pipeline("usage", "tokens", USAGE_HOME=nowhere), 1, "there is no stack", "demo")
+    assert not Path(nowhere).exists()
+
+
+def test_help_and_mistyped_verbs(checkout: Checkout) -> None:
+    helped = checkout.usage_pipeline("--help")
+    assert helped.code == 0
+    assert "Examples:" in helped.out
+    for words in (("nonsense",), ("usage", "tokens", "--from", "2026-02-30"), ("backfill", "tokens_daily")):
+        done = checkout.usage_pipeline(*words)
+        assert done.code == 2
+        assert len(done.said.splitlines()) == 1
+        assert "--help" in done.said

@@ -1,0 +1,88 @@
+"""Every command that the README shows is run, on a demo of its own."""
+
+import re
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from usage_pipeline import settings
+from usage_pipeline.warehouse import embedded
+from usage_pipeline_tests import stack
+from usage_pipeline_tests.stack import ROOT, Checkout
+
+README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS: Final = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+COMMANDS: Final = [line for block in BLOCKS for line in block.splitlines() if line]
+BY_CI: Final = ("python3 dev.py demo", "python3 dev.py test")
+"""The two commands of the door: CI runs them as they stand, the first with --once."""
+OWN_DATABASE: Final = "export USAGE_DATABASE_URL=postgresql://user:password@host:5432/database"
+
+
+@pytest.fixture(scope="module")
+def checkout() -> Iterator[Checkout]:
+    """What `demo --once` leaves behind in a fresh copy; its server runs while the commands do."""
+    folder = Path(tempfile.mkdtemp(prefix="usage-readme-"))
+    copied = stack.copy(folder)
+    done = copied.usage_pipeline("demo", "--once")
+    assert done.code == 0, done.said
+    server = embedded.of(copied.demo_home)
+    with ExitStack() as running:
+        running.callback(shutil.rmtree, folder, ignore_errors=True)
+        running.callback(embedded.remove, server)
+        running.enter_context(embedded.held(server))
+        yield copied
+
+
+def runnable() -> list[str]:
+    return [each for each in COMMANDS if each not in BY_CI and each != OWN_DATABASE]
+
+
+def expected_code(command: str) -> int:
+    """`sources` finds the refused values that the demo plants."""
+    return 3 if re.search(r"dev\.py sources($| --all)", command) else 0
+
+
+@pytest.mark.stack
+def test_commands_of_the_readme(checkout: Checkout) -> None:
+    """One test for all: they share the demo, and the last ones move its first day."""
+    for command in runnable():
+        done = checkout.run(words_of(command))
+        assert done.code == expected_code(command), f"{command}\n{done.out}\n{done.said}"
+        assert "Traceback" not in done.said
+
+
+def words_of(command: str) -> list[str]:
+    """The command with this environment's programs, and its days moved to days the demo has."""
+    today = datetime.now(UTC).date()
+    recent = f"{today - timedelta(days=7)}...{today}"
+    words = shlex.split(re.sub(r"[0-9-]{10}\.\.\.[0-9-]{10}", recent, command))
+    if words[:2] == ["python3", "dev.py"]:
+        return [sys.executable, "-m", "usage_pipeline", *words[2:]]
+    return [str(Path(sys.executable).parent / Path(words[0]).name), *words[1:]]
+
+
+def test_the_door_is_what_ci_runs() -> None:
+    """The README claims only what CI ran."""
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert "python3 dev.py test" in script
+    assert "python3 dev.py demo --once" in script
+    assert set(BY_CI) < set(COMMANDS)
+
+
+def test_every_setting_of_the_readme_exists() -> None:
+    """A variable that nobody reads is worse than none."""
+    named = set(re.findall(r"^\| `USAGE_([A-Z_]+)`", README, re.MULTILINE)) - {"HOME"}
+    assert {name.lower() for name in named} == set(settings.STORED)
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    for target in re.findall(r"\]\((?!http)([^)]+)\)", README):
+        assert (ROOT / target).exists(), target

@@ -1,0 +1,359 @@
+"""Who may do what: nobody but the owner on a partition, every role only what it was given, for good."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from threading import Barrier
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from usage_pipeline.refusals import Refusal
+from usage_pipeline.rollups import tokens
+from usage_pipeline.warehouse import embedded, statements
+from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline_tests.conftest import TEMPLATE, cloned
+from usage_pipeline_tests.factories import NOON, Chat
+from usage_pipeline_tests.rollups.test_tokens import run
+
+PERIOD_TYPES = ("daily", "weekly", "monthly", "yearly")
+PARTITION = "usage_parts.user_token_usage_daily_2026_03"
+USAGE = "usage.user_token_usage"
+LEDGER = "usage.rollup_ledger"
+ROLES = (Role.WRITER, Role.READER, Role.RETENTION)
+ROW = (
+    "insert into {table} (period_type, period_start, user_id, period_end)"
+    " values ('daily', '2026-03-04', gen_random_uuid(), '2026-03-05')"
+)
+TOUCHES = {
+    "select": "select from {table}",
+    "insert": ROW,
+    "update": "update {table} set message_count = 0",
+    "delete": "delete from {table}",
+    "truncate": "truncate {table}",
+}
+
+
+@pytest.fixture
+def each_database(each_server: Server) -> Iterator[str]:
+    """A database of its own on each server, with partitions of every period type."""
+    with cloned(each_server, TEMPLATE) as name:
+        found = Warehouse(each_server.url(name))
+        with found.begin(Role.WRITER) as connection:
+            for period_type in PERIOD_TYPES:
+                make_partitions(connection, period_type, NOON, NOON + timedelta(days=1))
+        found.dispose()
+        yield name
+
+
+@pytest.fixture
+def each_warehouse(each_server: Server, each_database: str) -> Iterator[Warehouse]:
+    found = Warehouse(each_server.url(each_database))
+    yield found
+    found.dispose()
+
+
+def make_partitions(connection: Connection, period_type: Any, first: Any, until: Any) -> int:
+    """How many partitions were missing."""
+    made = statements.run(
+        connection, "rollups.sql", "ensure_partitions", period_type=period_type, first=first, until=until
+    ).scalar_one()
+    assert isinstance(made, int)
+    return made
+
+
+def rows(connection: Connection, text: str, **binds: object) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in connection.execute(sa.text(text), binds)]
+
+
+@pytest.mark.parametrize("touch", TOUCHES)
+@pytest.mark.parametrize("role", ROLES)
+def test_no_role_reaches_a_partition(each_warehouse: Warehouse, role: Role, touch: str) -> None:
+    """Rights and policies of the parent are not asked for a statement that names the partition itself."""
+    statement = TOUCHES[touch].replace("{table}", PARTITION)
+    with pytest.raises(Refusal, match=r"42501.*usage_parts"), each_warehouse.begin(role) as connection:
+        connection.execute(sa.text(statement))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_no_role_empties_a_table(each_warehouse: Warehouse, role: Role) -> None:
+    """`truncate` asks no policy and fires no row trigger."""
+    for table in (USAGE, LEDGER):
+        with pytest.raises(Refusal, match="42501"), each_warehouse.begin(role) as connection:
+            connection.execute(sa.text(TOUCHES["truncate"].replace("{table}", table)))
+
+
+@pytest.mark.parametrize("role", [Role.READER, Role.RETENTION])
+@pytest.mark.parametrize("table", [USAGE, LEDGER])
+def test_a_reading_role_writes_nothing(each_warehouse: Warehouse, role: Role, table: str) -> None:
+    """A reader that may write is a writer that nobody audits."""
+    insert = (
+        ROW
+        if table == USAGE
+        else "insert into {table} (rollup, period_start, period_end) values ('x', now(), 'infinity')"
+    )
+    change = "update {table} set period_end = period_end"
+    for touch in (insert, change, TOUCHES["delete"]):
+        with pytest.raises(Refusal, match="42501"), each_warehouse.begin(role) as connection:
+            connection.execute(sa.text(touch.replace("{table}", table)))
+
+
+def test_a_reading_role_makes_no_partitions(each_warehouse: Warehouse) -> None:
+    """The function runs as the owner: whoever may call it changes the schema."""
+    for role in (Role.READER, Role.RETENTION):
+        with pytest.raises(Refusal, match="42501"), each_warehouse.begin(role) as connection:
+            make_partitions(connection, "daily", NOON, NOON + timedelta(days=1))
+
+
+def test_the_rights_of_each_role_are_these_and_no_more(each_warehouse: Warehouse) -> None:
+    """A right nobody listed is a right nobody looks after."""
+    with each_warehouse.begin(Role.LOGIN) as connection:
+        found = rows(
+            connection,
+            "select relation.oid::regclass::text, held.grantee::regrole::text,"
+            " string_agg(lower(held.privilege_type), ', ' order by held.privilege_type)"
+            " from pg_class relation cross join aclexplode(relation.relacl) held"
+            " where relation.relnamespace in"
+            "   ('usage'::regnamespace, 'usage_private'::regnamespace, 'usage_parts'::regnamespace)"
+            "   and held.grantee <> relation.relowner"
+            " group by 1, 2 order by 1, 2",
+        )
+        schemas = rows(
+            connection,
+            "select schema.nspname::text, held.grantee::regrole::text, held.privilege_type"
+            " from pg_namespace schema cross join aclexplode(schema.nspacl) held"
+            " where schema.nspname like 'usage%' and held.grantee <> schema.nspowner order by 1, 2",
+        )
+    assert found == [
+        (LEDGER, "usage_reader", "select"),
+        (LEDGER, "usage_retention", "select"),
+        (LEDGER, "usage_writer", "insert, select, update"),
+        (USAGE, "usage_reader", "select"),
+        (USAGE, "usage_writer", "delete, insert, select, update"),
+        ("usage_private.schema_version", "usage_reader", "select"),
+        ("usage_private.schema_version", "usage_retention", "select"),
+        ("usage_private.schema_version", "usage_writer", "select"),
+    ]
+    assert schemas == [
+        (schema, role, "USAGE")
+        for schema in ("usage", "usage_private")
+        for role in ("usage_reader", "usage_retention", "usage_writer")
+    ]
+
+
+def test_everything_of_ours_belongs_to_the_owner(each_warehouse: Warehouse) -> None:
+    """A table that belongs to the login obeys no policy for whoever logs in."""
+    with each_warehouse.begin(Role.LOGIN) as connection:
+        owners = rows(
+            connection,
+            "select relowner::regrole::text from pg_class"
+            " where relnamespace::regnamespace::text like 'usage%'"
+            " union select proowner::regrole::text from pg_proc"
+            " where pronamespace::regnamespace::text like 'usage%'"
+            " union select nspowner::regrole::text from pg_namespace where nspname like 'usage%'",
+        )
+    assert owners == [("usage_owner",)]
+
+
+def test_row_security_is_enabled_and_forced_on_every_table(each_warehouse: Warehouse) -> None:
+    """One partition without it, and its rows are open to whoever is let in to it later."""
+    with each_warehouse.begin(Role.LOGIN) as connection:
+        found = rows(
+            connection,
+            "select oid::regclass::text, relrowsecurity and relforcerowsecurity from pg_class"
+            " where relkind in ('r', 'p') and relnamespace in"
+            " ('usage'::regnamespace, 'usage_parts'::regnamespace)",
+        )
+    tables = {str(name) for name, _ in found}
+    assert {LEDGER, USAGE, PARTITION, "usage_parts.user_token_usage_yearly_2026"} <= tables
+    assert len(tables) == 2 + 2 * len(PERIOD_TYPES)
+    assert [name for name, is_forced in found if not is_forced] == []
+
+
+def test_no_function_of_ours_is_everybodys(each_warehouse: Warehouse) -> None:
+    """PostgreSQL lets everybody execute a new function until somebody says no."""
+    with each_warehouse.begin(Role.LOGIN) as connection:
+        found = rows(
+            connection,
+            "select oid::regprocedure::text, has_function_privilege('public', oid, 'execute') from pg_proc"
+            " where pronamespace in ('usage'::regnamespace, 'usage_private'::regnamespace)",
+        )
+    assert len(found) > 10
+    assert [name for name, is_public in found if is_public] == []
+
+
+def test_a_function_that_runs_as_the_owner_finds_only_what_it_names(each_warehouse: Warehouse) -> None:
+    """With the caller's search_path it would run the caller's own `format` as the owner."""
+    with each_warehouse.begin(Role.LOGIN) as connection:
+        found = rows(
+            connection,
+            "select proname::text, 'search_path=\"\"' = any (proconfig) from pg_proc"
+            " where prosecdef and pronamespace::regnamespace::text like 'usage%'",
+        )
+    assert found == [("ensure_partitions", True)]
+
+
+def test_the_owner_sees_no_row(chat: Chat, warehouse: Warehouse) -> None:
+    """What runs as the owner must not touch rows: it would see none, and make no noise about it."""
+    chat.answer()
+    run(warehouse)
+    for table in (USAGE, LEDGER):
+        for role, expected in ((Role.OWNER, 0), (Role.WRITER, 1), (Role.READER, 1)):
+            with warehouse.begin(role) as connection:
+                assert len(rows(connection, "select from {table}".replace("{table}", table))) == expected
+
+
+SESSION = (
+    "select current_user::text, current_setting('TimeZone'), current_setting('lock_timeout'),"
+    " current_setting('plan_cache_mode'), current_setting('search_path'),"
+    " current_setting('idle_in_transaction_session_timeout'), pg_catalog.pg_backend_pid()"
+)
+
+
+@pytest.mark.parametrize("role", [Role.OWNER, *ROLES])
+def test_a_session_stays_who_it_is(server: Server, database: str, role: Role) -> None:
+    """A rollback that undid the role would leave the session with all the rights of the login."""
+    warehouse = Warehouse(server.url(database), connections=1)
+    settled = (role.value, "UTC", "10s", "force_custom_plan", '""', "5min")
+    with warehouse.begin(role) as connection:
+        ((*first, session),) = rows(connection, SESSION)
+    assert tuple(first) == settled
+    with pytest.raises(Refusal, match="22012"), warehouse.begin(role) as connection:
+        connection.execute(sa.text("select 1 / 0"))
+    with warehouse.engine(role).connect() as connection:
+        assert rows(connection, SESSION) == [(*settled, session)]
+        connection.rollback()
+        assert rows(connection, SESSION) == [(*settled, session)]
+        with pytest.raises(sa.exc.DBAPIError):
+            connection.execute(sa.text("select 1 / 0"))
+        connection.rollback()
+        assert rows(connection, SESSION) == [(*settled, session)]
+        connection.execute(sa.text("set local role none"))
+    with warehouse.begin(role) as connection:
+        assert rows(connection, SESSION) == [(*settled, session)]
+    warehouse.dispose()
+
+
+def test_the_login_is_not_the_owner_by_accident(warehouse: Warehouse) -> None:
+    with warehouse.begin(Role.LOGIN) as connection:
+        assert rows(connection, "select current_user::text, session_user::text") == [
+            (embedded.LOGIN, embedded.LOGIN)
+        ]
+        assert rows(connection, "select rolsuper, rolbypassrls from pg_roles where rolname = current_user")[
+            0
+        ] == (False, False)
+
+
+def test_four_that_make_the_same_partitions_at_once(each_server: Server) -> None:
+    """Each looks, finds nothing and creates: without a lock in between three of them fail."""
+    with cloned(each_server, TEMPLATE) as database:
+        warehouse = Warehouse(each_server.url(database), connections=4)
+        ready = Barrier(4)
+
+        def make(_: int) -> int:
+            with warehouse.begin(Role.WRITER) as connection:
+                rows(connection, "select 1")
+                ready.wait(10)
+                return make_partitions(
+                    connection, "daily", datetime(2024, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
+                )
+
+        with ThreadPoolExecutor(4) as pool:
+            made = sorted(pool.map(make, range(4)))
+        with warehouse.begin(Role.WRITER) as connection:
+            again = make_partitions(
+                connection, "daily", datetime(2024, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
+            )
+        warehouse.dispose()
+    assert made == [0, 0, 0, 24]
+    assert again == 0
+
+
+def test_new_partitions_wait_for_no_reader_and_no_writer(each_warehouse: Warehouse) -> None:
+    """An open report or a long run would hold up every run of a new month."""
+    with each_warehouse.begin(Role.READER) as reading, each_warehouse.begin(Role.WRITER) as writing:
+        rows(reading, "select from usage.user_token_usage")
+        writing.execute(sa.text(ROW.replace("{table}", USAGE)))
+        with each_warehouse.begin(Role.WRITER) as making:
+            making.execute(sa.text("set local lock_timeout = '1s'"))
+            assert make_partitions(making, "daily", NOON + timedelta(days=60), NOON + timedelta(days=61)) == 1
+
+
+@pytest.mark.parametrize(
+    ("period_type", "first", "last", "names"),
+    [
+        ("daily", (2025, 12, 31), (2026, 2, 1), ["2025_12", "2026_01", "2026_02"]),
+        ("weekly", (2025, 12, 29), (2026, 1, 5), ["2025", "2026"]),
+        ("monthly", (2025, 12, 1), (2026, 1, 1), ["2025", "2026"]),
+        ("yearly", (2024, 1, 1), (2026, 1, 1), ["2024", "2025", "2026"]),
+    ],
+)
+def test_the_first_and_the_last_row_of_a_window_find_their_partition(
+    server: Server,
+    database: str,
+    period_type: str,
+    first: tuple[int, int, int],
+    last: tuple[int, int, int],
+    names: list[str],
+) -> None:
+    """Bounds made in the caller's time zone would leave a gap at midnight UTC."""
+    starts = [datetime(*each, tzinfo=UTC) for each in (first, last)]
+    with server.connect(database, embedded.LOGIN) as connection:
+        connection.execute("set role usage_writer")
+        connection.execute("set timezone = 'Pacific/Auckland'")
+        made = connection.execute(
+            "select usage_private.ensure_partitions(%s, %s, %s)",
+            [period_type, starts[0], starts[1] + timedelta(microseconds=1)],
+        ).fetchone()
+        for start in starts:
+            connection.execute(
+                "insert into usage.user_token_usage (period_type, period_start, user_id, period_end)"
+                " values (%s, %s, gen_random_uuid(), %s)",
+                [period_type, start, start + timedelta(days=1)],
+            )
+        found = connection.execute(
+            "select tableoid::regclass::text from usage.user_token_usage order by period_start"
+        ).fetchall()
+    assert made == (len(names),)
+    prefix = f"usage_parts.user_token_usage_{period_type}_"
+    assert [name for (name,) in found] == [prefix + names[0], prefix + names[-1]]
+
+
+@pytest.mark.parametrize(
+    ("period_type", "first", "until"),
+    [
+        ("hourly", NOON, NOON + timedelta(days=1)),
+        ("daily; drop table x", NOON, NOON + timedelta(days=1)),
+        (None, NOON, NOON + timedelta(days=1)),
+        ("daily", None, NOON),
+        ("daily", NOON, None),
+        ("daily", NOON, NOON),
+        ("daily", NOON, NOON - timedelta(days=1)),
+        ("daily", datetime(1998, 12, 31, tzinfo=UTC), NOON),
+        ("daily", "-infinity", NOON),
+        ("daily", NOON, "infinity"),
+        ("yearly", NOON, datetime(4711, 1, 1, tzinfo=UTC)),
+    ],
+)
+def test_a_window_that_makes_no_sense_makes_no_partitions(
+    warehouse: Warehouse, period_type: object, first: object, until: object
+) -> None:
+    """One wrong argument must not cost a million tables."""
+    with pytest.raises(Refusal, match="22023"), warehouse.begin(Role.WRITER) as connection:
+        make_partitions(connection, period_type, first, until)
+    with warehouse.begin(Role.LOGIN) as connection:
+        assert rows(connection, "select from pg_inherits where inhparent::regclass::text like '%daily'") == []
+
+
+def test_a_run_says_that_a_partition_is_missing(chat: Chat, warehouse: Warehouse) -> None:
+    """Without its partition a day is refused as a whole, and nothing of it stays."""
+    from usage_pipeline_tests.rollups.test_tokens import DAY
+
+    chat.answer()
+    with pytest.raises(Refusal, match="no partition of relation"):
+        tokens.run_day(warehouse, DAY, run_id="test")
+    with warehouse.begin(Role.READER) as connection:
+        assert rows(connection, "select from usage.rollup_ledger") == []
