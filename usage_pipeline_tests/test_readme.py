@@ -6,7 +6,6 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
@@ -28,17 +27,18 @@ OWN_DATABASE: Final = "export USAGE_DATABASE_URL=postgresql://user:password@host
 
 @pytest.fixture(scope="module")
 def checkout() -> Iterator[Checkout]:
-    """What `demo --once` leaves behind in a fresh copy; its server runs while the commands do."""
+    """What `demo --once` leaves behind in a fresh copy; whoever needs its server starts it."""
     folder = Path(tempfile.mkdtemp(prefix="usage-readme-"))
     copied = stack.copy(folder)
     done = copied.usage_pipeline("demo", "--once")
     assert done.code == 0, done.said
     server = embedded.of(copied.demo_home)
-    with ExitStack() as running:
-        running.callback(shutil.rmtree, folder, ignore_errors=True)
-        running.callback(embedded.remove, server)
-        running.enter_context(embedded.held(server))
-        yield copied
+    assert not server.answers()
+    yield copied
+    left_running = server.answers()
+    embedded.remove(server)
+    shutil.rmtree(folder, ignore_errors=True)
+    assert not left_running
 
 
 def runnable() -> list[str]:

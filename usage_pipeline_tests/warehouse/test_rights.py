@@ -214,10 +214,9 @@ SESSION = (
 
 
 @pytest.mark.parametrize("role", [Role.OWNER, *ROLES])
-def test_a_session_stays_who_it_is(server: Server, database: str, role: Role) -> None:
+def test_a_session_stays_who_it_is(warehouse: Warehouse, role: Role) -> None:
     """A rollback that undid the role would leave the session with all the rights of the login."""
-    warehouse = Warehouse(server.url(database), connections=1)
-    settled = (role.value, "UTC", "10s", "force_custom_plan", '""', "5min")
+    settled = (role.value, "UTC", "10s", "force_custom_plan", "", "5min")
     with warehouse.begin(role) as connection:
         ((*first, session),) = rows(connection, SESSION)
     assert tuple(first) == settled
@@ -234,7 +233,6 @@ def test_a_session_stays_who_it_is(server: Server, database: str, role: Role) ->
         connection.execute(sa.text("set local role none"))
     with warehouse.begin(role) as connection:
         assert rows(connection, SESSION) == [(*settled, session)]
-    warehouse.dispose()
 
 
 def test_the_login_is_not_the_owner_by_accident(warehouse: Warehouse) -> None:

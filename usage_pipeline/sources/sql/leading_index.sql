@@ -1,4 +1,5 @@
--- A valid index of the table that begins with the column; no row if there is none. Binds: table_name, column_name.
+-- A valid index of the whole table that begins with the column; NULL if there is none (a partial one may be
+-- of other rows). Binds: table_name, column_name.
 select pg_catalog.min(found.relname::text)
 from pg_catalog.pg_index index
 join pg_catalog.pg_class found on found.oid = index.indexrelid
@@ -9,3 +10,4 @@ join pg_catalog.pg_attribute attribute
 where namespace.nspname || '.' || relation.relname = cast(:table_name as text)
   and attribute.attname = cast(:column_name as text)
   and index.indisvalid
+  and index.indpred is null
