@@ -274,6 +274,11 @@ def _refused() -> Iterator[tuple[str, Shape]]:
         "the first of several offences",
         shape({**logged([1, worse, bad]), "tokens": -3}, f"{listed}[1].response.usage.input_tokens", "-1"),
     )
+    late, early = call("x", "large", {"prompt": 1, "total": "-"}), call("x", "large", {"prompt": "-"})
+    yield (
+        "the first by call, then by key",
+        shape(logged([late, early]), f"{listed}[0].response.usage.total", "-"),
+    )
     twelve = [call("x", "large", {"total": -number}) for number in (0, *[0] * 9, 10, 11)]
     yield (
         "the first by number, not by text",

@@ -9,7 +9,7 @@ as $$
   -- A token count as a person would accept it: NULL if absent, -1 if it makes no sense.
   select case
     when value is null then null
-    when pg_catalog.length(value) <= 13 and pg_catalog.translate(value, '0123456789', '') = '' and value <> ''
+    when pg_catalog.octet_length(value) between 1 and 13 and pg_catalog.translate(value, '0123456789', '') = ''
       then case when value::bigint <= 1000000000000 then value::bigint else -1 end
     when pg_catalog.jsonb_typeof(original) <> 'number' then -1
     when value::numeric between 0 and 1000000000000 and value::numeric = pg_catalog.trunc(value::numeric)
@@ -28,7 +28,7 @@ language sql immutable parallel safe
 as $$
   -- The calls listed behind one answer; a count that makes no sense is -1, so is the total made from it.
   select
-    call.number - 1, call.model, call.stage is not null,
+    call.number - 1, call.entry -> 'request' ->> 'model', call.stage is not null,
     call.stage is null or (details -> call.stage -> 'from_cache') is distinct from 'true'::jsonb,
     call.reported, call.prompt_key, call.completion_key, call.total_key,
     call.prompt_tokens, call.completion_tokens, call.reported_total,
@@ -39,19 +39,24 @@ as $$
     end
   from (
     select
-      keyed.*,
-      usage_private.token_value(keyed.reported ->> keyed.prompt_key, keyed.reported -> keyed.prompt_key)
-        as prompt_tokens,
-      usage_private.token_value(keyed.reported ->> keyed.completion_key, keyed.reported -> keyed.completion_key)
+      worded.*,
+      usage_private.token_value(worded.prompt_text, worded.reported -> worded.prompt_key) as prompt_tokens,
+      usage_private.token_value(worded.completion_text, worded.reported -> worded.completion_key)
         as completion_tokens,
-      usage_private.token_value(keyed.reported ->> keyed.total_key, keyed.reported -> keyed.total_key)
-        as reported_total
+      usage_private.token_value(worded.total_text, worded.reported -> worded.total_key) as reported_total
     from (
       select
-        listed.number, listed.reported,
-        listed.entry -> 'request' ->> 'model' as model,
+        listed.number, listed.reported, listed.entry,
         case when listed.entry ->> 'stage' in ('contextual_awareness', 'intent_classification')
           then listed.entry ->> 'stage' end as stage,
+        coalesce(
+          listed.reported ->> 'prompt_tokens', listed.reported ->> 'prompt', listed.reported ->> 'input_tokens'
+        ) as prompt_text,
+        coalesce(
+          listed.reported ->> 'completion_tokens', listed.reported ->> 'completion',
+          listed.reported ->> 'output_tokens'
+        ) as completion_text,
+        coalesce(listed.reported ->> 'total_tokens', listed.reported ->> 'total') as total_text,
         case
           when listed.reported ->> 'prompt_tokens' is not null then 'prompt_tokens'
           when listed.reported ->> 'prompt' is not null then 'prompt'
@@ -71,99 +76,119 @@ as $$
         offset 0
       ) listed
       offset 0
-    ) keyed
+    ) worded
     offset 0
   ) call
+$$;
+
+create or replace function usage_private.chat_usage(metadata jsonb, details jsonb)
+returns table (usage bigint[])
+language sql immutable parallel safe
+as $$
+  -- Prompt, completion and total of one answer by the first shape that its metadata takes; total -1: refused.
+  select case
+    when coalesce(written.prompt_tokens, written.completion_tokens, written.total_tokens) is not null then array[
+      written.prompt_tokens, written.completion_tokens,
+      case
+        when written.prompt_tokens < 0 or written.completion_tokens < 0 then -1
+        else coalesce(
+          written.total_tokens, coalesce(written.prompt_tokens, 0) + coalesce(written.completion_tokens, 0))
+      end
+    ]
+    when pg_catalog.jsonb_typeof(details -> 'llm_calls') not in ('array', 'null') then array[0, 0, -1]
+    else (
+      select case
+        when pg_catalog.count(*) = 0 then array[null, null, written.tokens]
+        when written.tokens < 0 or pg_catalog.bool_or(
+            pg_catalog.jsonb_typeof(call.reported) <> 'object'
+            or call.prompt_tokens < 0 or call.completion_tokens < 0 or call.total_tokens < 0)
+          then array[0, 0, -1]
+        else array[
+          pg_catalog.sum(call.prompt_tokens) filter (where call.is_spent),
+          pg_catalog.sum(call.completion_tokens) filter (where call.is_spent),
+          case
+            when written.tokens = pg_catalog.sum(call.total_tokens)
+              then coalesce(pg_catalog.sum(call.total_tokens) filter (where call.is_spent), 0)
+            when written.tokens is not null or pg_catalog.count(call.total_tokens) > 0
+              then coalesce(pg_catalog.sum(call.total_tokens) filter (where call.is_helper and call.is_spent), 0)
+                + coalesce(greatest(
+                    pg_catalog.sum(call.total_tokens) filter (where not call.is_helper), written.tokens), 0)
+          end
+        ]
+      end::bigint[]
+      from usage_private.chat_calls(details) call
+      where call.reported is not null
+    )
+  end
+  from (
+    select
+      usage_private.token_value(text.prompt_tokens, details -> 'prompt_tokens') as prompt_tokens,
+      usage_private.token_value(text.completion_tokens, details -> 'completion_tokens') as completion_tokens,
+      usage_private.token_value(text.total_tokens, details -> 'total_tokens') as total_tokens,
+      usage_private.token_value(text.tokens, metadata -> 'tokens') as tokens
+    from (
+      select
+        details ->> 'prompt_tokens' as prompt_tokens,
+        details ->> 'completion_tokens' as completion_tokens,
+        details ->> 'total_tokens' as total_tokens,
+        metadata ->> 'tokens' as tokens
+      offset 0
+    ) text
+    offset 0
+  ) written
 $$;
 
 create or replace function usage_private.chat_answers(window_start timestamptz, window_end timestamptz)
 returns table (
   id uuid, created_at timestamptz, updated_at timestamptz,
-  conversation_id uuid, sender_user_id uuid, sender_agent_id uuid,
-  metadata jsonb, details jsonb, is_documented boolean,
+  conversation_id uuid, sender_user_id uuid, sender_agent_id uuid, metadata jsonb, details jsonb,
   prompt_tokens bigint, completion_tokens bigint, total_tokens bigint
 )
 language sql stable parallel safe
 as $$
   -- The answers of a window with what they report; a total of -1: refused.
-  -- `is_documented`: the deciding shape is the one with its counts right below processingDetails.
+  -- Three plain counts right below processingDetails, which most answers have, are read here; the rest is looked at
+  -- again with all the rules.
   select
     answer.id, answer.created_at, answer.updated_at,
-    answer.conversation_id, answer.sender_user_id, answer.sender_agent_id,
-    answer.metadata, answer.details, answer.otherwise is null,
-    case when answer.otherwise is null then answer.prompt_tokens else answer.otherwise[1] end,
-    case when answer.otherwise is null then answer.completion_tokens else answer.otherwise[2] end,
-    case
-      when answer.otherwise is not null then answer.otherwise[3]
-      when answer.prompt_tokens < 0 or answer.completion_tokens < 0 then -1
-      when answer.total_tokens is not null then answer.total_tokens
-      else coalesce(answer.prompt_tokens, 0) + coalesce(answer.completion_tokens, 0)
-    end
+    answer.conversation_id, answer.sender_user_id, answer.sender_agent_id, answer.metadata, answer.details,
+    case when answer.otherwise is null then answer.prompt_text::bigint else answer.otherwise[1] end,
+    case when answer.otherwise is null then answer.completion_text::bigint else answer.otherwise[2] end,
+    case when answer.otherwise is null then answer.total_text::bigint else answer.otherwise[3] end
   from (
     select
-      counted.*,
-      usage_private.token_value(counted.prompt_text, counted.details -> 'prompt_tokens') as prompt_tokens,
-      usage_private.token_value(counted.completion_text, counted.details -> 'completion_tokens') as completion_tokens,
-      usage_private.token_value(counted.total_text, counted.details -> 'total_tokens') as total_tokens,
+      opened.*,
       case
-        when coalesce(counted.prompt_text, counted.completion_text, counted.total_text) is not null then null
-        when pg_catalog.jsonb_typeof(counted.details -> 'llm_calls') = 'array' then (
-          select case
-            when pg_catalog.count(*) = 0 then array[null, null, counted.tokens]
-            when counted.tokens < 0 or pg_catalog.bool_or(
-                pg_catalog.jsonb_typeof(call.reported) <> 'object'
-                or call.prompt_tokens < 0 or call.completion_tokens < 0 or call.total_tokens < 0)
-              then array[0, 0, -1]
-            else array[
-              pg_catalog.sum(call.prompt_tokens) filter (where call.is_spent),
-              pg_catalog.sum(call.completion_tokens) filter (where call.is_spent),
-              case
-                when counted.tokens = pg_catalog.sum(call.total_tokens)
-                  then coalesce(pg_catalog.sum(call.total_tokens) filter (where call.is_spent), 0)
-                when counted.tokens is not null or pg_catalog.count(call.total_tokens) > 0
-                  then coalesce(pg_catalog.sum(call.total_tokens) filter (where call.is_helper and call.is_spent), 0)
-                    + coalesce(greatest(
-                        pg_catalog.sum(call.total_tokens) filter (where not call.is_helper), counted.tokens), 0)
-              end
-            ]
-          end::bigint[]
-          from usage_private.chat_calls(counted.details) call
-          where call.reported is not null
-        )
-        when pg_catalog.jsonb_typeof(counted.details -> 'llm_calls') <> 'null' then array[0, 0, -1]::bigint[]
-        else array[null, null, counted.tokens]::bigint[]
+        when pg_catalog.octet_length(opened.prompt_text) between 1 and 12
+          and pg_catalog.octet_length(opened.completion_text) between 1 and 12
+          and pg_catalog.octet_length(opened.total_text) between 1 and 12
+          and pg_catalog.translate(
+            opened.prompt_text || opened.completion_text || opened.total_text, '0123456789', '') = ''
+          then null
+        else (select found.usage from usage_private.chat_usage(opened.metadata, opened.details) found)
       end as otherwise
     from (
       select
-        opened.*,
-        case when coalesce(opened.prompt_text, opened.completion_text, opened.total_text) is null then (
-          select usage_private.token_value(alone.value, opened.metadata -> 'tokens')
-          from (select opened.metadata ->> 'tokens' as value offset 0) alone
-        ) end as tokens
+        message.*,
+        message.details ->> 'prompt_tokens' as prompt_text,
+        message.details ->> 'completion_tokens' as completion_text,
+        message.details ->> 'total_tokens' as total_text
       from (
         select
-          message.*,
-          message.details ->> 'prompt_tokens' as prompt_text,
-          message.details ->> 'completion_tokens' as completion_text,
-          message.details ->> 'total_tokens' as total_text
-        from (
-          select
-            source.id, source.created_at, source.updated_at,
-            source.conversation_id, source.sender_user_id, source.sender_agent_id,
-            source.metadata, source.metadata -> 'processingDetails' as details
-          from (values (null::timestamptz)) absent (updated_at)
-          cross join lateral (
-            select m.id, m.created_at, updated_at, m.conversation_id, m.sender_user_id, m.sender_agent_id, m.metadata
-            from public.chat_messages_v2 m
-            where m.role = 'assistant'
-              and m.created_at >= chat_answers.window_start and m.created_at < chat_answers.window_end
-          ) source
-          offset 0
-        ) message
+          source.id, source.created_at, source.updated_at,
+          source.conversation_id, source.sender_user_id, source.sender_agent_id,
+          source.metadata, source.metadata -> 'processingDetails' as details
+        from (values (null::timestamptz)) absent (updated_at)
+        cross join lateral (
+          select m.id, m.created_at, updated_at, m.conversation_id, m.sender_user_id, m.sender_agent_id, m.metadata
+          from public.chat_messages_v2 m
+          where m.role = 'assistant'
+            and m.created_at >= chat_answers.window_start and m.created_at < chat_answers.window_end
+        ) source
         offset 0
-      ) opened
+      ) message
       offset 0
-    ) counted
+    ) opened
     offset 0
   ) answer
 $$;
@@ -293,17 +318,22 @@ as $$
   select answer.id::text, answer.created_at, offence.field, offence.reason, pg_catalog.left(offence.value, 40)
   from usage_private.chat_answers(token_refusals.window_start, token_refusals.window_end) answer
   cross join lateral (
+    select coalesce(
+      answer.details ->> 'prompt_tokens', answer.details ->> 'completion_tokens', answer.details ->> 'total_tokens'
+    ) is not null as decides
+  ) documented
+  cross join lateral (
     select candidate.field, candidate.reason, candidate.value
     from (
       select
         counter.place, 0::bigint as call_number, 'processingDetails.' || counter.key as field,
         'is no whole number from 0 to 10^12'::text as reason, answer.details ->> counter.key as value
       from (values (1, 'prompt_tokens'), (2, 'completion_tokens'), (3, 'total_tokens')) counter (place, key)
-      where answer.is_documented
+      where documented.decides
         and usage_private.token_value(answer.details ->> counter.key, answer.details -> counter.key) < 0
       union all
       select 4, 0, 'processingDetails.llm_calls', 'is no list', answer.details ->> 'llm_calls'
-      where not answer.is_documented and pg_catalog.jsonb_typeof(answer.details -> 'llm_calls') not in ('array', 'null')
+      where not documented.decides and pg_catalog.jsonb_typeof(answer.details -> 'llm_calls') not in ('array', 'null')
       union all
       select
         5, call.call_number * 10 + part.place,
@@ -318,10 +348,10 @@ as $$
         (3, '.' || call.total_key, 'is no whole number from 0 to 10^12',
           call.reported ->> call.total_key, call.reported_total < 0)
       ) part (place, key, reason, value, is_offence)
-      where not answer.is_documented and part.is_offence
+      where not documented.decides and part.is_offence
       union all
       select 6, 0, 'tokens', 'is no whole number from 0 to 10^12', answer.metadata ->> 'tokens'
-      where not answer.is_documented
+      where not documented.decides
         and usage_private.token_value(answer.metadata ->> 'tokens', answer.metadata -> 'tokens') < 0
     ) candidate
     order by candidate.place, candidate.call_number

@@ -1,0 +1,113 @@
+"""The demo as a person runs it: again, beside itself, with a taken port, ended by a signal, started over."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from usage_pipeline.warehouse import embedded
+from usage_pipeline_tests import stack
+from usage_pipeline_tests.stack import Checkout
+
+pytestmark = pytest.mark.stack
+
+
+@pytest.fixture
+def checkout() -> Iterator[Checkout]:
+    folder = Path(tempfile.mkdtemp(prefix="usage-demo-"))
+    copied = stack.copy(folder)
+    yield copied
+    embedded.remove(embedded.of(copied.demo_home))
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def processes_of(checkout: Checkout) -> list[str]:
+    """Every process that was started for this copy, by the environment it carries."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            variables = (folder / "environ").read_bytes()
+            words = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if os.fsencode(checkout.folder) in variables + words:
+            found.append(words.replace(b"\0", b" ").decode(errors="replace")[:200])
+    return found
+
+
+def greeting(log: Path, process: subprocess.Popen[bytes]) -> str:
+    """What the demo says once it stands."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and process.poll() is None:
+        if "Ctrl-C stops everything" in (text := log.read_text()):
+            return text
+        time.sleep(0.2)
+    raise AssertionError(log.read_text())
+
+
+def test_a_demo_from_its_first_start_to_its_last(checkout: Checkout) -> None:
+    """A demo that leaves a process, a lock or somebody's file changed is tried once and never again."""
+    foreign = checkout.folder / ".env"
+    foreign.write_text("THEIRS=1\n")
+    log = checkout.folder / "demo.log"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with log.open("w") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "usage_pipeline", "demo", "--no-open", "--port", str(port)],
+                cwd=checkout.folder, env=checkout.environment(USAGE_DATABASE_URL="postgresql://127.0.0.1:1/theirs"),
+                stdout=file, stderr=file, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+        try:
+            said = greeting(log, process)
+            address = re.findall(r"http://127\.0\.0\.1:(\d+)(\S*)", said)
+            assert [int(number) > port for number, _ in address] == [True]
+            page = f"http://127.0.0.1:{address[0][0]}{address[0][1]}"
+            with urllib.request.urlopen(page, timeout=10) as answer:
+                assert answer.status == 200
+            assert "leaves that database alone" in said
+            assert "Warning" not in said
+            assert foreign.read_text() == "THEIRS=1\n"
+            assert "it lacks" in said
+            second = checkout.usage_pipeline("demo", "--once")
+            assert second.code == 4
+            assert f"process {process.pid} holds it" in second.said
+            assert len(second.said.splitlines()) == 1
+        finally:
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(30)
+    assert code == 0
+    assert processes_of(checkout) == []
+    foreign.unlink()
+    again = checkout.usage_pipeline("demo", "--once")
+    assert again.code == 0, again.said
+    assert "120 days, 0 rows written" in again.said
+    assert foreign.stat().st_mode & 0o777 == 0o600
+    over = checkout.usage_pipeline("demo", "--once", "--reset")
+    assert over.code == 0, over.said
+    assert "the old demo is removed" in over.said
+    assert not re.search(r"120 days, 0 rows written", over.said)
+    assert processes_of(checkout) == []
+
+
+def test_a_folder_that_is_not_the_demos_is_left_alone(checkout: Checkout) -> None:
+    """`--reset` deletes: it must know whose folder it is."""
+    home = checkout.folder / "precious"
+    home.mkdir()
+    (home / "thesis.txt").write_text("years of work")
+    done = checkout.usage_pipeline("demo", "--once", "--reset", USAGE_HOME=str(home))
+    assert done.code == 4
+    assert "thesis.txt" in done.said
+    assert (home / "thesis.txt").exists()
