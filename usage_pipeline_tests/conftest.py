@@ -1,5 +1,6 @@
 """One embedded server a worker, one migrated template, one cloned database a test."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -9,6 +10,18 @@ from pathlib import Path
 
 import psycopg
 import pytest
+
+for variable in (
+    "USAGE_DATABASE_URL",
+    "USAGE_TOKEN_SOURCE",
+    "USAGE_PROGRAM",
+    "DAGSTER_HOME",
+    "DAGSTER_PG_URL",
+):
+    os.environ.pop(variable, None)  # a test knows nothing of the stack that stands beside it
+os.environ.update(
+    USAGE_HOME=str(Path(tempfile.gettempdir()) / "usage-tests-have-no-stack"), USAGE_START="2026-01-01"
+)
 
 from usage_pipeline.demo import loading
 from usage_pipeline.rollups import functions

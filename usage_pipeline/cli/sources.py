@@ -1,5 +1,6 @@
 """`sources`: what is read, whether it can be read whole, and what in it makes no sense."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from usage_pipeline.cli import console, session
 from usage_pipeline.refusals import ATTENTION, USAGE, Refusal
 
 if TYPE_CHECKING:
-    from usage_pipeline.sources.report import Report
+    from usage_pipeline.sources.report import Report, TableReport
 
 
 @click.group(invoke_without_command=True)
@@ -60,33 +61,45 @@ def start(day: date) -> None:
 
 def _show(made: "Report") -> None:
     from rich.markup import escape
-    from rich.table import Table
 
     out = console.output()
     out.print(f"Tokens come from the adapter [bold]{made.adapter}[/bold]")
-    tables = Table(show_edge=False, pad_edge=False)
-    for heading in ("Table", "Columns", "Missing", "Rights", "Index"):
-        tables.add_column(heading)
     for each in made.tables:
-        defaulted = [f"{name} (stands in: {default})" for name, default in each.defaulted.items()]
-        missing = ", ".join([*each.missing, *defaulted]) or "–"
-        tables.add_row(
-            each.name, str(len(each.found)), missing, "; ".join(each.obstacles) or "ok", each.index or "–"
-        )
-    out.print(tables)
+        out.print(f"\n[bold]{each.name}[/bold]")
+        for name, text in _facts(each):
+            out.print(f"  {name:<9} {escape(text)}", soft_wrap=True)
     if made.states is None:
         return
-    counted = ", ".join(f"{state} {count:,}" for state, count in made.states.items()) or "no answers"
+    counted = ", ".join(f"{state} {count:,}" for state, count in made.states.items()) or "none"
     out.print(f"\nAnswers of the last 7 days: {counted}")
-    shown = (
+    since = (
         f"since {made.refusals_since}"
         if made.shows_all
-        else "of the last 7 days, 20 at most (--all shows every one)"
+        else "of the last 7 days (20 at most; --all: every one)"
     )
-    out.print(f"Refused {shown}: {len(made.refusals)}")
+    out.print(f"Refused answers {since}: {len(made.refusals):,}")
     for refusal in made.refusals:
         what = f"{refusal.field} {refusal.reason}: {refusal.value}"
-        out.print(f"  {refusal.occurred_at}  {refusal.event_id}  {escape(what)}")
+        out.print(f"  {refusal.occurred_at}  {refusal.event_id}  {escape(what)}", soft_wrap=True)
     out.print(f"Strays, which belong to no day: {made.stray_count:,}")
     for stray in made.strays:
-        out.print(f"  {stray.occurred_at or '–'}  {stray.event_id}  {stray.reason}")
+        out.print(f"  {stray.occurred_at or '–'}  {stray.event_id}  {stray.reason}", soft_wrap=True)
+
+
+def _facts(table: "TableReport") -> Iterator[tuple[str, str]]:
+    """What a person wants to know of one table, a line each."""
+    yield "columns", ", ".join(table.found) or "none"
+    if table.missing:
+        yield "missing", ", ".join(table.missing)
+    for name, default in table.defaulted.items():
+        yield "absent", f"{name}; {default} stands in"
+    policy = (
+        "row-level security is on, our policies let us in"
+        if table.has_row_security
+        else "no row-level security"
+    )
+    yield "rights", "; ".join(table.obstacles) or f"our roles read every row ({policy})"
+    if table.wants_index:
+        yield "index", f"none begins with {table.wants_index}: every search reads the whole table"
+    elif table.index:
+        yield "index", table.index

@@ -20,6 +20,16 @@ if TYPE_CHECKING:
     from usage_pipeline.settings import Settings
 
 _COUNTS: Final = ("messages", "conversations", "prompt_tokens", "completion_tokens", "total_tokens")
+_HEADINGS: Final = {
+    "messages": "Messages",
+    "conversations": "Conversations",
+    "prompt_tokens": "Prompt",
+    "completion_tokens": "Completion",
+    "total_tokens": "Total",
+    "share": "Share",
+    "last_activity": "Last activity",
+}
+_FIRST_TO_GO: Final = ("last_activity", "conversations", "completion_tokens", "prompt_tokens")
 
 
 @click.group()
@@ -138,23 +148,52 @@ def _emit_table(
     from rich.table import Table
 
     whole = sum(line.total_tokens for line in lines)
+    sums: dict[str, int] = {name: sum(getattr(line, name) for line in lines) for name in _COUNTS}
+    sums["conversations"] = conversations
+    rows = [(_printable(line.label), _cells(line, whole)) for line in lines]
+    rows.append(
+        ("Total", {name: f"{sums[name]:,}" for name in _COUNTS} | {"share": "100.0%", "last_activity": ""})
+    )
+    out = console.output()
+    shown = _columns_that_fit(rows, out.width)
     title = f"Tokens of {escape(person.label or str(person.user_id))}" if person else "Tokens by user"
     table = Table(title=f"{title}, {covered.first} to {covered.last} (UTC)", title_justify="left")
     table.add_column("Day" if person else "User", no_wrap=True)
-    for heading in ("Messages", "Conversations", "Prompt", "Completion", "Total", "Share"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("Last activity", no_wrap=True)
-    for line in lines:
-        counts = [f"{getattr(line, name):,}" for name in _COUNTS]
-        seen = line.last_activity.strftime("%Y-%m-%d %H:%M") if line.last_activity else ""
-        table.add_row(escape(line.label), *counts, f"{_share(line, whole):.1%}", seen)
-    table.add_section()
-    sums = {name: sum(getattr(line, name) for line in lines) for name in _COUNTS}
-    sums["conversations"] = conversations
-    table.add_row(
-        "Total", *(f"{sums[name]:,}" for name in _COUNTS), "100.0%" if whole else "", "", style="bold"
-    )
-    console.output().print(table)
+    for name in shown:
+        table.add_column(_HEADINGS[name], justify="right", no_wrap=True)
+    for label, cells in rows:
+        if cells is rows[-1][1]:
+            table.add_section()
+        table.add_row(
+            escape(label), *(cells[name] for name in shown), style="bold" if label == "Total" else None
+        )
+    out.print(table)
+
+
+def _cells(line: "Line", whole: int) -> dict[str, str]:
+    seen = line.last_activity.strftime("%Y-%m-%d %H:%M") if line.last_activity else ""
+    counts = {name: f"{getattr(line, name):,}" for name in _COUNTS}
+    return counts | {"share": f"{_share(line, whole):.1%}", "last_activity": seen}
+
+
+def _columns_that_fit(rows: Sequence[tuple[str, dict[str, str]]], width: int) -> list[str]:
+    """All columns, less those a person misses least until the table fits."""
+    widths = {
+        name: 3 + max(len(heading), *(len(cells[name]) for _, cells in rows))
+        for name, heading in _HEADINGS.items()
+    }
+    room = width - 4 - max(len(label) for label, _ in rows)
+    shown = list(_HEADINGS)
+    for name in _FIRST_TO_GO:
+        if sum(widths[each] for each in shown) <= room:
+            break
+        shown.remove(name)
+    return shown
+
+
+def _printable(text: str) -> str:
+    """A name on one line, whatever somebody put into it."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def _notes(lines: Sequence["Line"], covered: "Coverage") -> list[str]:

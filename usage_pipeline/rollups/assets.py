@@ -39,7 +39,7 @@ def tokens_daily(
         readiness.require(warehouse, settings.load().token_source)
         tokens.ensure_partitions(warehouse, windows[0], windows[-1])
         for day, window in zip(days, windows, strict=True):
-            outcome = tokens.run_day(warehouse, window, run_id=context.run_id)
+            outcome = tokens.run_day(warehouse, window, run_id=context.run.run_id)
             context.add_asset_metadata(_metadata(outcome), partition_key=day.isoformat())
             warehouse.progress(outcome)
     except Refusal as refusal:

@@ -24,6 +24,7 @@ class TableReport:
     missing: tuple[str, ...]
     defaulted: Mapping[str, str]
     obstacles: tuple[str, ...]
+    has_row_security: bool
     index: str | None
     wants_index: str | None
 
@@ -109,6 +110,7 @@ def _tables(connection: Connection, adapter: Adapter) -> tuple[TableReport, ...]
             tuple(column.name for column in access.missing_columns(table, found[table.name])),
             {c.name: c.default for c in table.columns if c.default and c.name not in found[table.name]},
             tuple(each.obstacle for each in rights if each.table_name == table.name and each.obstacle),
+            any(each.has_row_security for each in rights if each.table_name == table.name),
             *_index(connection, table),
         )
         for table in adapter.tables

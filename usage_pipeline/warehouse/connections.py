@@ -109,7 +109,8 @@ def parse(text: str) -> URL:
         url = make_url(text)
     except (ArgumentError, ValueError):
         url = None
-    if url is None or url.get_backend_name() not in ("postgresql", "postgres"):
+    known = url is not None and url.get_backend_name() in ("postgresql", "postgres")
+    if url is None or not known or "@" in (url.host or ""):  # the rest of a password with an @ in it
         raise Refusal(
             "USAGE_DATABASE_URL cannot be used",
             why="it must look like postgresql://user:password@host:5432/database"
@@ -160,7 +161,7 @@ def _plainly(error: DBAPIError, place: str) -> Refusal:
     original = error.orig
     if not isinstance(original, psycopg.Error):
         return Refusal(f"the database {place} failed", why=type(original).__name__)
-    if original.sqlstate is None:
+    if original.sqlstate in (None, "57P01", "57P02"):
         return Refusal(
             f"the connection to {place} was lost", why="nothing of this step was stored", fix="run it again"
         )

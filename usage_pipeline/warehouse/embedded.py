@@ -9,6 +9,7 @@ import hashlib
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -43,6 +44,8 @@ log_timezone = 'UTC'
 client_connection_check_interval = '1s'
 jit = off
 """
+_OLD_SESSIONS: Final = "pre-existing shared memory block"
+"""What a server says while sessions of one that was killed still work on its data; they end by themselves."""
 _CHILDREN: Final[dict[int, subprocess.Popen[bytes]]] = {}
 """Servers that this process started, so that it can see them end."""
 
@@ -212,6 +215,7 @@ def _wheel_programs() -> Path:
 
 def _own_folders(server: Server) -> None:
     if server.account is None:
+        server.folder.mkdir(parents=True, exist_ok=True)
         server.sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
         if server.sockets.stat().st_uid != os.geteuid():
             raise Refusal(
@@ -244,9 +248,18 @@ def _runnable_programs(server: Server) -> Path:
         libraries = server.programs.parent.with_name(f"{server.programs.parent.name}.libs")
         if libraries.exists():
             shutil.copytree(libraries, draft / libraries.name, symlinks=True)
+        _let_everybody_read(draft)
         shutil.rmtree(copies, ignore_errors=True)
         draft.rename(copies)
     return copy
+
+
+def _let_everybody_read(folder: Path) -> None:
+    """Whatever the umask was, now or when the wheel was installed."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod(stat.S_IMODE(mode) | (0o555 if path.is_dir() or mode & 0o100 else 0o444))
 
 
 def _as_account(server: Server) -> _Identity:
@@ -290,28 +303,39 @@ def _initialise(server: Server) -> None:
 
 
 def _launch(server: Server) -> None:
+    deadline = time.monotonic() + 60
+    already_said, process = _spawn(server)
+    while not server.answers():
+        if process.poll() is not None or time.monotonic() > deadline:
+            said = _said(server, already_said)
+            if _OLD_SESSIONS not in said or time.monotonic() > deadline:
+                lines = said.strip().splitlines() or ["no word"]
+                why = next((line for line in reversed(lines) if "FATAL" in line), lines[-1])
+                raise Refusal("the embedded server did not start", why=why, fix=f"see {server.log}")
+            time.sleep(0.2)
+            already_said, process = _spawn(server)
+        time.sleep(0.02)
+
+
+def _spawn(server: Server) -> tuple[int, subprocess.Popen[bytes]]:
+    """The server's process, and how long its log was before it said anything."""
     command = [
         str(_runnable_programs(server) / "bin" / "postgres"),
-        "-D",
-        str(server.data),
-        "-k",
-        str(server.sockets),
+        *("-D", str(server.data), "-k", str(server.sockets)),
         *server.options,
     ]
     with server.log.open("a", encoding="utf-8") as log:
+        already_said = log.tell()
         process = subprocess.Popen(
             command, cwd="/", env=_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             start_new_session=True, **_as_account(server)
         )  # fmt: skip
     _CHILDREN[process.pid] = process
-    deadline = time.monotonic() + 60
-    while not server.answers():
-        if process.poll() is not None or time.monotonic() > deadline:
-            last = (
-                server.log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["no word"]
-            )[-1]
-            raise Refusal("the embedded server did not start", why=last, fix=f"see {server.log}")
-        time.sleep(0.02)
+    return already_said, process
+
+
+def _said(server: Server, already: int) -> str:
+    return server.log.read_bytes()[already:].decode(errors="replace")
 
 
 def _postmaster(server: Server) -> int | None:
@@ -320,7 +344,7 @@ def _postmaster(server: Server) -> int | None:
         pid = int((server.data / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
     except (FileNotFoundError, ValueError):
         return None
-    return pid if str(server.data) in _command_line(pid) else None
+    return pid if f" -D {server.data} " in _command_line(pid) else None
 
 
 def _command_line(pid: int) -> str:
@@ -335,9 +359,15 @@ def _command_line(pid: int) -> str:
 
 
 def _forget_dead_postmaster(server: Server) -> None:
-    """After a crash the pid file may name a stranger's process; PostgreSQL would refuse for ever."""
+    """After a crash the lock files may name a stranger's process; PostgreSQL would refuse for ever.
+
+    What they guard stays guarded: PostgreSQL itself asks whether a session still holds the shared memory.
+    """
+    for child in _CHILDREN.values():
+        child.poll()  # one that was killed keeps its number until somebody asks
     if _postmaster(server) is None:
-        (server.data / "postmaster.pid").unlink(missing_ok=True)
+        for lock in (server.data / "postmaster.pid", *server.sockets.glob(".s.PGSQL.*")):
+            lock.unlink(missing_ok=True)
 
 
 def _create_databases(server: Server) -> None:

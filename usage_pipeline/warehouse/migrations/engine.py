@@ -29,6 +29,7 @@ def status(warehouse: Warehouse, wanted: Sequence[FunctionFile]) -> State:
 def apply(warehouse: Warehouse, to: str = "head") -> tuple[str, ...]:
     """Run the foundation and the pending revisions; the names of those that ran."""
     with warehouse.begin(Role.LOGIN) as connection:
+        statements.run(connection, "warehouse.sql", "lock_migrations")
         if not state.founded(connection):
             statements.run_script(connection, statements.read(_SQL, "foundation.up"))
     with warehouse.begin(Role.OWNER) as connection:

@@ -1,0 +1,110 @@
+"""Tokens as a person asks for them: names, shares, and what is incomplete."""
+
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+
+from usage_pipeline.periods.calendar import Grain, windows
+from usage_pipeline.refusals import Refusal
+from usage_pipeline.rollups import tokens as rollup
+from usage_pipeline.serving import tokens
+from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline_tests.factories import NOON, Chat
+
+FIRST = NOON.date()
+
+
+def day(number: int) -> date:
+    return FIRST + timedelta(days=number)
+
+
+def compute(warehouse: Warehouse, first: date, last: date) -> None:
+    days = list(windows(Grain.DAILY, first, last))
+    rollup.ensure_partitions(warehouse, days[0], days[-1])
+    for each in days:
+        rollup.run_day(warehouse, each, run_id="test")
+
+
+def test_conversations_of_a_range_are_counted_once(chat: Chat, warehouse: Warehouse) -> None:
+    """A conversation that lasts three days is one; the days' counts add up to three."""
+    user = chat.user("Ada Lovelace")
+    session = chat.session(user_id=user)
+    for number in range(3):
+        chat.answer(at=NOON + timedelta(days=number), conversation_id=session.conversation_id)
+    compute(warehouse, FIRST, day(2))
+    with warehouse.begin(Role.READER) as connection:
+        (line,) = tokens.by_user(connection, FIRST, day(2))
+        assert (line.label, line.conversations, line.messages, line.total_tokens) == (
+            "Ada Lovelace",
+            1,
+            3,
+            45,
+        )
+        assert [each.conversations for each in tokens.by_day(connection, user, FIRST, day(2))] == [1, 1, 1]
+        assert tokens.conversation_count(connection, None, FIRST, day(2)) == 1
+
+
+def test_what_belongs_to_nobody_stands_last(chat: Chat, warehouse: Warehouse) -> None:
+    """The unattributed line is often the biggest; on top it would look like a user."""
+    small = chat.session(user_id=chat.user("Small"))
+    chat.answer(conversation_id=small.conversation_id)
+    for _ in range(5):
+        chat.answer()
+    unnamed = uuid4()
+    chat.answer(sender_user_id=unnamed)
+    compute(warehouse, FIRST, FIRST)
+    with warehouse.begin(Role.READER) as connection:
+        labels = [line.label for line in tokens.by_user(connection, FIRST, FIRST)]
+    assert set(labels[:2]) == {"Small", str(unnamed)}
+    assert labels[2:] == ["(unattributed)"]
+
+
+def test_a_person_is_found_by_id_name_or_part_of_it(chat: Chat, warehouse: Warehouse) -> None:
+    ada, grace, gracie = chat.user("Ada Lovelace"), chat.user("Grace"), chat.user("Gracie 100% O'Hara")
+    unnamed = uuid4()
+    chat.answer(sender_user_id=unnamed)
+    chat.answer()
+    compute(warehouse, FIRST, FIRST)
+    with warehouse.begin(Role.READER) as connection:
+
+        def found(wanted: str) -> UUID:
+            return tokens.person(connection, wanted).user_id
+
+        assert found(str(ada)) == found("LOVELACE") == ada
+        assert found("grace") == grace, "a whole name wins over a part of another"
+        assert found("100%") == found("O'Hara") == gracie
+        assert found(str(unnamed)) == unnamed
+        assert found("unattributed") == UUID(int=0)
+        for wanted, said in (("%", "100%"), ("_", "no user is called"), ("Gra", "stands for 2 users")):
+            if wanted == "%":
+                assert found(wanted) == gracie, "a wildcard is a letter like any other"
+                continue
+            with pytest.raises(Refusal, match=said):
+                found(wanted)
+        with pytest.raises(Refusal, match="no user is called"):
+            found(str(uuid4()))
+
+
+def test_coverage_names_what_was_never_computed(chat: Chat, warehouse: Warehouse) -> None:
+    """A total over a range with a hole looks like any other total."""
+    compute(warehouse, FIRST, FIRST)
+    compute(warehouse, day(3), day(3))
+    with warehouse.begin(Role.READER) as connection:
+        covered = tokens.coverage(connection, FIRST, day(3))
+        assert covered.missing == (day(1), day(2))
+        assert not covered.is_complete
+        whole = tokens.coverage(connection, FIRST, FIRST)
+        assert whole.is_complete
+        assert whole.as_of == datetime.combine(day(1), datetime.min.time(), UTC)
+        assert tokens.latest_day(connection) == day(3)
+
+
+def test_the_reader_reads_and_nothing_else(warehouse: Warehouse) -> None:
+    from usage_pipeline.warehouse import statements
+
+    with pytest.raises(Refusal, match="42501"), warehouse.begin(Role.READER) as connection:
+        statements.run(
+            connection, "warehouse.sql", "insert_ledger_row",
+            rollup="tokens_daily", period_start=NOON, period_end=NOON + timedelta(days=1),
+        )  # fmt: skip

@@ -1,0 +1,69 @@
+"""The one gate: who wins, what is kept, and what is refused by name."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from usage_pipeline import settings
+from usage_pipeline.refusals import Refusal
+
+
+def load(home: Path, **given: str) -> settings.Settings:
+    return settings.load({"USAGE_HOME": str(home), **given})
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    settings.store(load(tmp_path), start=date(2026, 2, 3), token_source="supabase_chat")  # noqa: S106
+    assert load(tmp_path).start == date(2026, 2, 3)
+    found = load(tmp_path, USAGE_START="2026-05-06")
+    assert (found.start, found.token_source) == (date(2026, 5, 6), "supabase_chat")
+    settings.store(found, start=date(2026, 1, 1))
+    assert load(tmp_path).token_source == "supabase_chat"  # noqa: S105
+
+
+def test_a_demo_never_takes_somebodys_database(tmp_path: Path) -> None:
+    """Whoever exports USAGE_DATABASE_URL and types `demo` must find that database untouched."""
+    given = {
+        "USAGE_DATABASE_URL": "postgresql://127.0.0.1/theirs",
+        "DAGSTER_PG_URL": "postgresql://127.0.0.1/d",
+    }
+    assert load(tmp_path, **given).database_url == given["USAGE_DATABASE_URL"]
+    (tmp_path / settings.DEMO_MARKER).touch()
+    found = load(tmp_path, **given)
+    assert found.database_url is None
+    assert found.dagster_pg_url is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("start = 2026-02-30", "cannot be read"),
+        ("start = 'soon'", "no usable date"),
+        ("start = '1999-12-31'", "2000-01-01 or later"),
+        ("statr = '2026-01-01'", "unknown key `statr`"),
+        ("start", "cannot be read"),
+    ],
+)
+def test_a_file_that_makes_no_sense_is_refused_by_name(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "settings.toml").write_text(text)
+    with pytest.raises(Refusal, match=said):
+        load(tmp_path)
+
+
+def test_a_url_is_not_shown(tmp_path: Path) -> None:
+    found = load(
+        tmp_path, USAGE_DATABASE_URL="postgresql://u:canary@127.0.0.1/d", DAGSTER_PG_URL="p://u:canary@h/d"
+    )
+    assert "canary" not in repr(found)
+
+
+def test_our_env_file_is_private_and_theirs_is_kept(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    assert settings.write_env_file(file, {"USAGE_HOME": "/somewhere"})
+    assert settings.write_env_file(file, {"USAGE_HOME": "/elsewhere"})
+    assert "/elsewhere" in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+    file.write_text("THEIRS=1\n")
+    assert not settings.write_env_file(file, {"USAGE_HOME": "/somewhere"})
+    assert file.read_text() == "THEIRS=1\n"
