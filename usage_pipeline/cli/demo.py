@@ -59,14 +59,11 @@ def _run(server: "Server", *, port: int, once: bool, open_page: bool) -> None:
 
     found = _settings(server.home)
     warehouse = open_warehouse(found)
-    story = _application(server, found)
-    migrate.everything(found, warehouse)
     stack.prepare(found)
-    with console.step("Dagster's storage"):
-        import dagster as dg
-
-        dg.DagsterInstance.get().dispose()
-    with stack.running(found, stack.free_port(port)) as page:
+    _create_storage(server)
+    with stack.running(found, stack.free_port(port)) as page:  # it gets ready while we work
+        story = _application(server, found)
+        migrate.everything(found, warehouse)
         with console.step(f"backfill of {ASSET}") as words:
             outcomes = backfill.run(found, ASSET, story.first_day, _yesterday())
             words.append(f"{len(outcomes)} days, {sum(each.changed for each in outcomes):,} rows written")
@@ -83,6 +80,18 @@ def _run(server: "Server", *, port: int, once: bool, open_page: bool) -> None:
         with suppress(KeyboardInterrupt):  # the way a person ends it
             page.wait()
         console.narrate("Stopping …")
+
+
+def _create_storage(server: "Server") -> None:
+    """Dagster's tables, before its processes race for them."""
+    from usage_pipeline.warehouse import embedded
+
+    if embedded.has_dagster_tables(server):
+        return
+    with console.step("Dagster's storage"):
+        import dagster as dg
+
+        dg.DagsterInstance.get().dispose()
 
 
 def _claim(home: Path) -> None:

@@ -201,11 +201,13 @@ def stranger(server: Server, database: str) -> Iterator[Warehouse]:
 def test_a_login_without_the_right_is_told_so(chat: Chat, stranger: Warehouse, warehouse: Warehouse) -> None:
     """The statements are for the owner of the tables to run; trying them would only fail."""
     protect(chat, "public.profiles")
+    alter(chat, "create policy usage_writer_reads on {table} using (false)", "public.profiles")
     alter(chat, "revoke select on {table} from usage_reader")
     with stranger.begin(Role.LOGIN) as connection:
         missing = access.grants(connection, SUPABASE_CHAT)
     assert missing == [
         Grant("grant select on public.chat_messages_v2 to usage_reader", is_permitted=False),
+        Grant("drop policy usage_writer_reads on public.profiles", is_permitted=False),
         Grant(policy("usage_reader", "public.profiles"), is_permitted=False),
         Grant(policy("usage_writer", "public.profiles"), is_permitted=False),
     ]
