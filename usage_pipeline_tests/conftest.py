@@ -138,8 +138,8 @@ def _new_home() -> Path:
 
 
 def _served(server: Server) -> Iterator[Server]:
-    embedded.start(server)
     try:
+        embedded.start(server)
         yield server
     finally:
         embedded.remove(server)

@@ -123,6 +123,11 @@ def _index(connection: Connection, table: Table) -> tuple[str | None, str | None
     if column is None:
         return None, None
     name = statements.run(
-        connection, "sources.sql", "leading_index", table_name=table.name, column_name=column
+        connection,
+        "sources.sql",
+        "leading_index",
+        table_name=table.name,
+        column_name=column,
+        row_filter=table.row_filter,
     ).scalar_one_or_none()
     return (str(name), None) if name else (None, column)

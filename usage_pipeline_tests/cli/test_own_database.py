@@ -163,7 +163,7 @@ def test_a_url_that_leads_nowhere_keeps_its_password(checkout: Checkout) -> None
         "pa55word",
     ):
         done = checkout.usage_pipeline("usage", "tokens", USAGE_DATABASE_URL=url)
-        refused(done, 1 if ":1/" in url else 2, "USAGE_DATABASE_URL")
+        refused(done, 1 if ":1/" in url and "55@" not in url else 2, "USAGE_DATABASE_URL")
         assert "pa55" not in done.said
     nowhere = str(checkout.folder / "nowhere")
     refused(checkout.usage_pipeline("usage", "tokens", USAGE_HOME=nowhere), 1, "there is no stack", "demo")

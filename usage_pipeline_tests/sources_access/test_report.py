@@ -112,6 +112,8 @@ def test_an_index_over_other_rows_does_not_serve(chat: Chat, warehouse: Warehous
     alter(chat, "drop index public.chat_messages_v2_created_at")
     alter(chat, "create index of_users on {table} (created_at) where role = 'user'")
     assert table(made(warehouse), MESSAGES).wants_index == "created_at"
+    alter(chat, "create index of_answers on {table} (created_at) where role = 'assistant'")
+    assert table(made(warehouse), MESSAGES).index == "of_answers"
 
 
 def test_an_index_that_failed_to_build_does_not_serve(chat: Chat, warehouse: Warehouse) -> None:

@@ -21,14 +21,16 @@ RIGHT = "the right one"
 def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server without our roles that asks one login for a password."""
     found = embedded.of(tmp_path_factory.mktemp("guarded"), options=UNSAFE_AND_FAST)
-    embedded.start(found)
-    rules = found.data / "pg_hba.conf"
-    rules.write_text("local all guarded scram-sha-256\nlocal all all trust\n", encoding="utf-8")
-    with found.connect() as connection:
-        connection.execute("create role guarded login password 'the right one'")
-        connection.execute("select pg_reload_conf()")
-    yield found
-    embedded.remove(found)
+    try:
+        embedded.start(found)
+        rules = found.data / "pg_hba.conf"
+        rules.write_text("local all guarded scram-sha-256\nlocal all all trust\n", encoding="utf-8")
+        with found.connect() as connection:
+            connection.execute("create role guarded login password 'the right one'")
+            connection.execute("select pg_reload_conf()")
+        yield found
+    finally:
+        embedded.remove(found)
 
 
 def refusal(url: URL, role: Role = Role.WRITER) -> Refusal:

@@ -35,9 +35,11 @@ with embedded.held(embedded.of(Path(sys.argv[1]))):
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of these tests alone."""
     found = embedded.of(tmp_path_factory.mktemp("embedded") / "home", options=FAST)
-    embedded.start(found)
-    yield found
-    embedded.remove(found)
+    try:
+        embedded.start(found)
+        yield found
+    finally:
+        embedded.remove(found)
 
 
 @pytest.fixture

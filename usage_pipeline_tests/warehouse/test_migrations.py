@@ -58,9 +58,11 @@ def virgin_server(
         pytest.skip(f"no PostgreSQL 15 in {DEBIAN_15}; apt-get install postgresql-15 brings it")
     programs = DEBIAN_15 if request.param == "postgres_15" else None
     found = embedded.of(tmp_path_factory.mktemp("virgin"), programs=programs, options=UNSAFE_AND_FAST)
-    embedded.start(found)
-    yield found
-    embedded.remove(found)
+    try:
+        embedded.start(found)
+        yield found
+    finally:
+        embedded.remove(found)
 
 
 @pytest.fixture

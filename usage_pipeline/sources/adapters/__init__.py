@@ -17,13 +17,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table an adapter reads; `time_column` and `key_column` are those that want an index."""
+    """A table an adapter reads; `time_column` and `key_column` are those that want an index.
+
+    `row_filter` is the condition under which its rows are read, as PostgreSQL prints it.
+    """
 
     name: str
     meaning: str
     columns: tuple[Column, ...]
     time_column: str | None = None
     key_column: str | None = None
+    row_filter: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ SUPABASE_CHAT: Final = Adapter(
                 Column("updated_at", "Instant of the last change; never decides the day.", "created_at"),
             ),
             time_column="created_at",
+            row_filter="((role)::text = 'assistant'::text)",
         ),
         Table(
             "public.conversation_sessions",

@@ -1,5 +1,5 @@
--- A valid index of the whole table that begins with the column; NULL if there is none (a partial one may be
--- of other rows). Binds: table_name, column_name.
+-- A valid index that begins with the column; NULL if there is none. A partial one counts only if it holds the
+-- rows that are read. Binds: table_name, column_name, row_filter (its condition in PostgreSQL's words, or NULL).
 select pg_catalog.min(found.relname::text)
 from pg_catalog.pg_index index
 join pg_catalog.pg_class found on found.oid = index.indexrelid
@@ -10,4 +10,7 @@ join pg_catalog.pg_attribute attribute
 where namespace.nspname || '.' || relation.relname = cast(:table_name as text)
   and attribute.attname = cast(:column_name as text)
   and index.indisvalid
-  and index.indpred is null
+  and (
+    index.indpred is null
+    or pg_catalog.pg_get_expr(index.indpred, index.indrelid) = cast(:row_filter as text)
+  )
