@@ -30,6 +30,7 @@ class Settings:
     start: date = DEFAULT_START  # the first day that has a partition
     start_known: bool = True  # False: nobody said one, the default stands
     token_source: str | None = None  # None: detected
+    connections: int = 1  # how many days are computed at once
     dagster_pg_url: str | None = field(default=None, repr=False)
 
     @property
@@ -45,7 +46,7 @@ class Settings:
         return self.home / "settings.toml"
 
 
-STORED: Final = ("database_url", "start", "token_source")
+STORED: Final = ("database_url", "start", "token_source", "connections")
 """The keys a `settings.toml` may hold; each is also a variable, `USAGE_` + the key in upper case."""
 
 
@@ -72,6 +73,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         start=_day(values["start"], source) if "start" in values else DEFAULT_START,
         start_known="start" in values,
         token_source=values.get("token_source"),
+        connections=_connections(values.get("connections"), is_ours="database_url" not in values),
         dagster_pg_url=None if (home / DEMO_MARKER).exists() else given.get("DAGSTER_PG_URL"),
     )
 
@@ -162,6 +164,22 @@ def _read(file: Path) -> dict[str, Any]:
             f"{file} has an unknown key `{unknown[0]}`", why=f"it may hold {known}", fix="remove the line"
         )
     return values
+
+
+def _connections(value: object, *, is_ours: bool) -> int:
+    """As many as there are cores at most; on a database that is not ours one core is left to its writers."""
+    cores = os.cpu_count() or 1
+    if value is None:
+        return cores if is_ours else max(1, cores - 1)
+    text = str(value)
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= cores:
+        raise Refusal(
+            f"`{value}` connections cannot be used",
+            why=f"it must be a number from 1 to {cores}, the cores of this machine",
+            fix="correct USAGE_CONNECTIONS, or leave it out",
+            exit_code=refusals.USAGE,
+        )
+    return int(text)
 
 
 def _day(value: object, source: str) -> date:

@@ -29,12 +29,16 @@ class Role(StrEnum):
     RETENTION = "usage_retention"
 
 
+class ConnectionLost(Refusal):
+    """The database is not there, or no longer; whatever is asked next will fail as well."""
+
+
 class Warehouse:
     """The database of the aggregates and its sources, as the roles that may touch it."""
 
     def __init__(self, url: URL, *, connections: int = 2) -> None:
         self._url = url
-        self._connections = connections
+        self.connections = connections
         self._engines: dict[Role, Engine] = {}
         self.progress: Callable[[Any], None] = _nobody_watches
 
@@ -68,7 +72,7 @@ class Warehouse:
 
     def _create_engine(self, role: Role) -> Engine:
         engine = sa.create_engine(
-            self._url, pool_size=self._connections, max_overflow=0, pool_pre_ping=False, hide_parameters=True
+            self._url, pool_size=self.connections, max_overflow=0, pool_pre_ping=False, hide_parameters=True
         )
 
         @sa.event.listens_for(engine, "do_connect")
@@ -99,8 +103,10 @@ class Warehouse:
 def open_warehouse(settings: Settings) -> Warehouse:
     """The warehouse these settings name; nothing is connected yet."""
     if settings.database_url is None:
-        return Warehouse(embedded.of(settings.home).url(embedded.DATABASE))
-    return Warehouse(parse(settings.database_url))
+        url = embedded.of(settings.home).url(embedded.DATABASE)
+    else:
+        url = parse(settings.database_url)
+    return Warehouse(url, connections=settings.connections)
 
 
 def parse(text: str) -> URL:
@@ -142,7 +148,7 @@ def _unreachable(error: psycopg.Error, place: str, password: object) -> Refusal:
     fix = "check USAGE_DATABASE_URL, or unset it to use the embedded server"
     if "run/" in reason or "/.s.PGSQL" in reason:
         fix = "start the stack: $ demo".replace("$ demo", "python3 dev.py demo")
-    return Refusal(f"the database {place} cannot be reached", why=reason, fix=fix)
+    return ConnectionLost(f"the database {place} cannot be reached", why=reason, fix=fix)
 
 
 def _role_refused(error: psycopg.Error, role: Role) -> Refusal:
@@ -162,7 +168,7 @@ def _plainly(error: DBAPIError, place: str) -> Refusal:
     if not isinstance(original, psycopg.Error):
         return Refusal(f"the database {place} failed", why=type(original).__name__)
     if original.sqlstate in (None, "57P01", "57P02"):
-        return Refusal(
+        return ConnectionLost(
             f"the connection to {place} was lost", why="nothing of this step was stored", fix="run it again"
         )
     if original.sqlstate == "55P03":

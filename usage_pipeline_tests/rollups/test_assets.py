@@ -12,6 +12,7 @@ from usage_pipeline.periods import partitions
 from usage_pipeline.rollups.assets import tokens_daily
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.factories import NOON, Chat
 
 FIRST = NOON.date()
@@ -83,6 +84,37 @@ def test_a_hidden_source_fails_the_run_by_name(
     assert not materialize(instance, warehouse, FIRST, FIRST).success
     assert numbers(instance) == {}
     assert "public.chat_messages_v2 cannot be read whole" in events(instance)
+
+
+def test_a_day_that_fails_is_the_only_one_missing(
+    chat: Chat, warehouse: Warehouse, instance: dg.DagsterInstance, server: Server, database: str
+) -> None:
+    """A failed run counts as nothing done: what it committed must be told, or it is computed again."""
+    session = chat.session(user_id=chat.user())
+    days = [NOON + timedelta(days=number) for number in range(5)]
+    for day in days:
+        chat.answer(at=day, conversation_id=session.conversation_id)
+    with server.connect(database) as connection:
+        connection.execute(
+            "create function public.fail() returns trigger language plpgsql as $$"
+            " begin raise exception 'this day is cursed'; end $$"
+        )
+        connection.execute(
+            "create trigger cursed before insert on usage.rollup_ledger for each row"
+            " when (new.period_start = '2026-03-06 00:00:00+00') execute function public.fail()"
+        )
+    assert not materialize(instance, warehouse, FIRST, FIRST + timedelta(days=4)).success
+    keys = [day.date().isoformat() for day in days]
+    assert sorted(str(key) for key in numbers(instance)) == [key for key in keys if key != "2026-03-06"]
+    assert "2026-03-06 not computed: the database refused (P0001): this day is cursed" in events(instance)
+    with server.connect(database) as connection:
+        connection.execute("drop trigger cursed on usage.rollup_ledger")
+        stored = connection.execute(
+            "select count(distinct period_start) from usage.user_token_usage"
+        ).fetchone()
+    assert stored == (4,)
+    assert materialize(instance, warehouse, FIRST, FIRST + timedelta(days=4)).success
+    assert sorted(str(key) for key in numbers(instance)) == keys
 
 
 @pytest.mark.parametrize("host", ["/nowhere", "127.0.0.1:1"])
