@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from usage_pipeline.cli import console, session, stack
+from usage_pipeline.cli import console, stack
 from usage_pipeline.refusals import USAGE, Refusal
+from usage_pipeline.warehouse import session
 
 if TYPE_CHECKING:
     from usage_pipeline.rollups.tokens import Outcome

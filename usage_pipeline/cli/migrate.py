@@ -2,9 +2,10 @@
 
 import click
 
-from usage_pipeline.cli import console, session
+from usage_pipeline.cli import console
 from usage_pipeline.refusals import ATTENTION
 from usage_pipeline.settings import Settings
+from usage_pipeline.warehouse import session
 from usage_pipeline.warehouse.connections import Warehouse
 
 

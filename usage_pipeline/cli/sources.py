@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from usage_pipeline.cli import console, session
+from usage_pipeline.cli import console
 from usage_pipeline.refusals import ATTENTION, USAGE, Refusal
+from usage_pipeline.warehouse import session
 
 if TYPE_CHECKING:
     from usage_pipeline.sources.report import Report, TableReport

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from usage_pipeline import settings
-from usage_pipeline.cli import console, session
+from usage_pipeline.cli import console
 from usage_pipeline.refusals import USAGE, Refusal
+from usage_pipeline.warehouse import session
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection

@@ -1,4 +1,4 @@
-"""What a verb needs before it can work: the settings, the server running, the warehouse open."""
+"""What whoever reads or computes needs first: the settings, the server running, the warehouse open."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
