@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from usage_pipeline.periods.calendar import Grain, window
 from usage_pipeline.refusals import USAGE, Refusal
@@ -75,25 +75,40 @@ def coverage(connection: Connection, first: date, last: date) -> Coverage:
 
 def by_user(connection: Connection, first: date, last: date) -> list[Line]:
     """One line per user with usage in the range, the biggest first, what belongs to nobody last."""
-    rows = statements.run(connection, "serving.sql", "tokens_by_user", **_bounds(first, last)).mappings()
-    return [Line(**{**row, "label": _label(row["key"], row["label"])}) for row in rows]
+    rows = rows_of_range(connection, first, last, by_user=True, by_day=False)
+    return [_line(row, row["user_id"], label_of(row["user_id"], row["label"])) for row in rows]
 
 
 def by_day(connection: Connection, user_id: UUID, first: date, last: date) -> list[Line]:
     """One line per day on which this user has usage."""
-    rows = statements.run(
-        connection, "serving.sql", "tokens_by_day", user_id=user_id, **_bounds(first, last)
-    ).mappings()
-    return [Line(**{**row, "key": row["key"].date(), "label": row["key"].date().isoformat()}) for row in rows]
+    rows = rows_of_range(connection, first, last, by_user=False, by_day=True, only_user=user_id)
+    return [_line(row, row["day"].date(), row["day"].date().isoformat()) for row in rows]
 
 
 def conversation_count(connection: Connection, user_id: UUID | None, first: date, last: date) -> int:
     """Distinct conversations of a whole range; the lines of a table do not add up to it."""
-    found = statements.run(
-        connection, "serving.sql", "conversations_of_range", user_id=user_id, **_bounds(first, last)
-    ).scalar_one()
-    assert isinstance(found, int)
-    return found
+    rows = rows_of_range(connection, first, last, by_user=False, by_day=False, only_user=user_id)
+    return sum(int(row["conversations"]) for row in rows)
+
+
+def rows_of_range(
+    connection: Connection,
+    first: date,
+    last: date,
+    *,
+    by_user: bool,
+    by_day: bool,
+    only_user: UUID | None = None,
+) -> Sequence[RowMapping]:
+    """Stored days added up, by user, by day, by both or by neither."""
+    return (
+        statements.run(
+            connection, "serving.sql", "tokens_of_range",
+            only_user=only_user, by_user=by_user, by_day=by_day, **_bounds(first, last),
+        )
+        .mappings()
+        .all()
+    )  # fmt: skip
 
 
 def person(connection: Connection, wanted: str) -> Person:
@@ -136,8 +151,14 @@ def _uuid(text: str) -> UUID | None:
         return None
 
 
-def _label(user_id: UUID, label: str | None) -> str:
+def label_of(user_id: UUID, label: str | None) -> str:
+    """What a person calls this user."""
     return UNATTRIBUTED if user_id == NOBODY else label or str(user_id)
+
+
+def _line(row: RowMapping, key: UUID | date, label: str) -> Line:
+    values = {name: row[name] for name in Line.__dataclass_fields__ if name not in ("key", "label")}
+    return Line(key=key, label=label, **values)
 
 
 def _bounds(first: date, last: date) -> dict[str, datetime]:

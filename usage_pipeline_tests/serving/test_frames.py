@@ -1,0 +1,84 @@
+"""`read`: tidy frames with the numbers that `usage tokens` shows."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+
+import pytest
+
+from usage_pipeline import settings
+from usage_pipeline.refusals import Refusal
+from usage_pipeline.serving import frames, read, tokens
+from usage_pipeline.settings import Settings
+from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline_tests.factories import NOON, Chat
+from usage_pipeline_tests.serving.test_tokens import compute, day
+
+
+@pytest.fixture
+def here(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
+    """`read` opens this test's database."""
+
+    @contextmanager
+    def opened() -> Iterator[tuple[Settings, Warehouse]]:
+        yield settings.load(), warehouse
+
+    monkeypatch.setattr(frames.session, "opened", opened)
+    return warehouse
+
+
+def test_the_same_numbers_as_the_table(chat: Chat, here: Warehouse) -> None:
+    """Two ways to one number must not be two numbers."""
+    large = {
+        "processingDetails": {"prompt_tokens": 10**12, "completion_tokens": 10**12, "total_tokens": 10**12}
+    }
+    sessions = [chat.session(user_id=chat.user(name)) for name in ("Ada", "Grace")]
+    for number in range(3):
+        for session in sessions:
+            chat.answer(large, at=NOON + timedelta(days=number), conversation_id=session.conversation_id)
+    chat.answer({"tokens": "bad"})
+    compute(here, day(0), day(2))
+    frame = read("tokens_daily", "2026-03", by=["user"])
+    with here.begin(Role.READER) as connection:
+        lines = tokens.by_user(connection, date(2026, 3, 1), date(2026, 3, 31))
+    assert list(frame["user"]) == [line.label for line in lines]
+    for name in frames.COUNTS:
+        assert list(frame[name]) == [getattr(line, name) for line in lines]
+        assert str(frame[name].dtype) == "int64"
+    assert list(frame["conversations"]) == [1, 1, 1]
+    daily = read("tokens_daily", "2026")
+    assert len(daily) == 7
+    assert int(daily["total_tokens"].sum()) == 6 * 10**12
+    assert str(daily["day"].dt.tz) == "UTC"
+    assert read("tokens_daily", "2026-03-04", by=[])["conversations"].tolist() == [3]
+
+
+def test_a_frame_without_rows_has_its_columns_and_types(here: Warehouse) -> None:
+    """Code that was tried on a full month must not fail on an empty one."""
+    empty = read("tokens_daily", "2026-02-01")
+    assert len(empty) == 0
+    assert list(empty.columns) == ["day", "user_id", "user", *frames.COUNTS, "last_activity"]
+    assert str(empty["total_tokens"].dtype) == "int64"
+
+
+def test_words_that_mean_nothing_are_refused() -> None:
+    for call in (
+        lambda: read("tokens_dayly", "2026"),
+        lambda: read("tokens_daily", "2026-13"),
+        lambda: read("tokens_daily", "October"),
+        lambda: read("tokens_daily", "2026", by=["agent"]),
+    ):
+        with pytest.raises(Refusal):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("text", "first", "last"),
+    [
+        ("2024", date(2024, 1, 1), date(2024, 12, 31)),
+        ("2024-02", date(2024, 2, 1), date(2024, 2, 29)),
+        ("2024-02-28", date(2024, 2, 28), date(2024, 2, 28)),
+    ],
+)
+def test_a_period_as_a_person_writes_it(text: str, first: date, last: date) -> None:
+    assert frames.span(text) == (first, last)
