@@ -10,6 +10,7 @@ from usage_pipeline import settings
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.serving import frames, read, tokens
 from usage_pipeline.settings import Settings
+from usage_pipeline.warehouse import session
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline_tests.factories import NOON, Chat
 from usage_pipeline_tests.serving.test_tokens import compute, day
@@ -23,19 +24,18 @@ def here(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> Warehouse:
     def opened() -> Iterator[tuple[Settings, Warehouse]]:
         yield settings.load(), warehouse
 
-    monkeypatch.setattr(frames.session, "opened", opened)
+    monkeypatch.setattr(session, "opened", opened)
     return warehouse
 
 
 def test_the_same_numbers_as_the_table(chat: Chat, here: Warehouse) -> None:
     """Two ways to one number must not be two numbers."""
-    large = {
-        "processingDetails": {"prompt_tokens": 10**12, "completion_tokens": 10**12, "total_tokens": 10**12}
-    }
-    sessions = [chat.session(user_id=chat.user(name)) for name in ("Ada", "Grace")]
+    keys = ("prompt_tokens", "completion_tokens", "total_tokens")
+    large = {"processingDetails": dict.fromkeys(keys, 10**12)}
+    owned = [chat.session(user_id=chat.user(name)) for name in ("Ada", "Grace")]
     for number in range(3):
-        for session in sessions:
-            chat.answer(large, at=NOON + timedelta(days=number), conversation_id=session.conversation_id)
+        for each in owned:
+            chat.answer(large, at=NOON + timedelta(days=number), conversation_id=each.conversation_id)
     chat.answer({"tokens": "bad"})
     compute(here, day(0), day(2))
     frame = read("tokens_daily", "2026-03", by=["user"])
@@ -61,15 +61,18 @@ def test_a_frame_without_rows_has_its_columns_and_types(here: Warehouse) -> None
     assert str(empty["total_tokens"].dtype) == "int64"
 
 
-def test_words_that_mean_nothing_are_refused() -> None:
-    for call in (
-        lambda: read("tokens_dayly", "2026"),
-        lambda: read("tokens_daily", "2026-13"),
-        lambda: read("tokens_daily", "October"),
-        lambda: read("tokens_daily", "2026", by=["agent"]),
-    ):
-        with pytest.raises(Refusal):
-            call()
+@pytest.mark.parametrize(
+    ("rollup", "period", "by"),
+    [
+        ("tokens_dayly", "2026", ["user"]),
+        ("tokens_daily", "2026-13", ["user"]),
+        ("tokens_daily", "October", ["user"]),
+        ("tokens_daily", "2026", ["agent"]),
+    ],
+)
+def test_words_that_mean_nothing_are_refused(rollup: str, period: str, by: list[str]) -> None:
+    with pytest.raises(Refusal):
+        read(rollup, period, by=by)
 
 
 @pytest.mark.parametrize(
