@@ -27,7 +27,8 @@ HELP = """usage: python3 dev.py VERB [ARGUMENTS]
   python3 dev.py demo          the whole stack with demo data; Ctrl-C stops it
   python3 dev.py test          lint, format, types, then every test
   python3 dev.py test ARGS     pytest with these arguments
-  python3 dev.py VERB --help   every other verb belongs to usage-pipeline
+  python3 dev.py VERB …        usage, backfill, sources, migrate: the verbs of usage-pipeline
+  python3 dev.py VERB --help   what a verb takes
 
 The first run installs the pinned packages into .venv, beside this file."""
 
@@ -75,7 +76,7 @@ def installers() -> "tuple[list[str], list[str]]":
     """The command that makes `.venv`, and the one that installs into it."""
     inside = Path(sys.prefix) == VENV
     base = getattr(sys, "_base_executable", sys.executable) if inside else sys.executable
-    quiet = [] if sys.stderr.isatty() else ["--quiet"]
+    quiet = [] if sys.stderr.isatty() else ["--quiet"]  # uv draws a short bar, pip would print every package
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv:
         return [uv, "venv", "--quiet", "--python", base], [uv, "pip", "install", *quiet, "--python", PYTHON]
@@ -86,7 +87,7 @@ def installers() -> "tuple[list[str], list[str]]":
                 f" (apt install python3-{module})."
             )
     pip = [base, "-m", "pip", "--python", PYTHON, "--disable-pip-version-check", "install", "--no-user"]
-    return [base, "-m", "venv", "--without-pip"], pip + quiet
+    return [base, "-m", "venv", "--without-pip"], [*pip, "--quiet"]
 
 
 def take_lock() -> "IO[str]":
@@ -139,7 +140,7 @@ def install(lock: str, fresh: bool) -> None:
     create, add = installers()
     pins = (ROOT / lock).read_text(encoding="utf-8").splitlines()
     count = sum("==" in line for line in pins if not line.startswith(" "))
-    say(f"Installing {count} pinned packages into .venv …")
+    say(f"Installing {count} pinned packages into .venv … (half a minute with pip, seconds with uv)")
     started = time.monotonic()
     STAMP.unlink(missing_ok=True)
     if fresh:

@@ -20,7 +20,7 @@ class Refusal(Exception):  # noqa: N818 - it is not an error: the code says no
         super().__init__(self.line())
 
     def line(self, program: str = "usage-pipeline") -> str:
-        """One line; a `fix` that starts with `$` is a verb of ours, shown in the form the person types."""
-        fix = self.fix.replace("$", program, 1) if self.fix.startswith("$") else self.fix
+        """One line; a `$ ` in the fix stands before a verb of ours, shown in the form the person types."""
+        fix = self.fix.replace("$ ", f"{program} ")
         parts = [self.what, f": {self.why}" if self.why else "", f". Fix: {fix}" if fix else ""]
         return " ".join("".join(parts).split())

@@ -5,7 +5,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,8 +64,13 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         name: given[f"USAGE_{name.upper()}"] for name in STORED if given.get(f"USAGE_{name.upper()}")
     }
     values: dict[str, Any] = {**stored, **variables}
-    if (home / DEMO_MARKER).exists():
-        values.pop("database_url", None)  # a demo never writes into somebody's database
+    if (home / DEMO_MARKER).exists() and values.pop("database_url", None):
+        raise Refusal(
+            f"USAGE_DATABASE_URL is set, but {home} is the demo's",
+            why="the demo never touches another database than its own",
+            fix="unset USAGE_DATABASE_URL, or USAGE_HOME",
+            exit_code=refusals.REFUSED,
+        )
     source = "the environment" if "start" in variables else str(home / "settings.toml")
     return Settings(
         home=home,
@@ -110,20 +115,23 @@ def program() -> str:
 
 def store(settings: Settings, **changes: object) -> None:
     """Write keys of `settings.toml`, keep the others, replace the file in one step."""
-    values = {**_read(settings.file), **changes}
+    _read(settings.file)  # what is there must make sense
     settings.home.mkdir(parents=True, exist_ok=True)
-    lines = [f"{key} = {json.dumps(str(value))}\n" for key, value in sorted(values.items())]
+    lines = settings.file.read_text(encoding="utf-8").splitlines() if settings.file.exists() else []
+    kept = [line for line in lines if line.partition("=")[0].strip() not in changes]
+    added = [f"{key} = {json.dumps(str(value))}" for key, value in sorted(changes.items())]
     draft = settings.file.with_suffix(".toml.new")
-    draft.write_text("".join(lines), encoding="utf-8")
+    draft.write_text("\n".join([*kept, *added, ""]), encoding="utf-8")
     draft.replace(settings.file)
 
 
 def write_env_file(path: Path, variables: Mapping[str, str]) -> bool:
     """Write our `.env` for Dagster's own commands; one that is not ours is left alone (False)."""
-    if path.exists() and not path.read_text(encoding="utf-8").startswith(ENV_MARKER):
+    if path.exists() and not path.read_text(encoding="utf-8", errors="replace").startswith(ENV_MARKER):
         return False
     draft = path.with_name(path.name + ".new")
-    draft.touch(mode=0o600)
+    draft.touch()
+    draft.chmod(0o600)
     draft.write_text(env_lines(variables), encoding="utf-8")
     draft.replace(path)
     return True
@@ -138,14 +146,20 @@ def export(variables: Mapping[str, str]) -> None:
 
 def env_lines(variables: Mapping[str, str]) -> str:
     """The text of our `.env`."""
-    return "".join([f"{ENV_MARKER}\n", *(f"{name}='{value}'\n" for name, value in variables.items())])
+    return "".join(
+        [f"{ENV_MARKER}\n", *(f"{name}='{_quoted(value)}'\n" for name, value in variables.items())]
+    )
+
+
+def _quoted(value: str) -> str:
+    return value.replace("\\", "\\\\").replace("'", "\\'")
 
 
 def _home_of_env_file(given: Mapping[str, str]) -> str | None:
     file = root() / ".env"
-    if given.get("USAGE_DATABASE_URL") or not file.exists():
+    if given.get("USAGE_DATABASE_URL") or not file.is_file():
         return None
-    if not file.read_text(encoding="utf-8").startswith(ENV_MARKER):
+    if not file.read_text(encoding="utf-8", errors="replace").startswith(ENV_MARKER):
         return None
     return dotenv_values(file).get("USAGE_HOME")
 
@@ -155,8 +169,13 @@ def _read(file: Path) -> dict[str, Any]:
         return {}
     try:
         values = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise Refusal(f"{file} cannot be read", why=str(error), fix="mend the line it names") from None
+    for key, value in values.items():
+        if not isinstance(value, str | int | date):
+            raise Refusal(
+                f"`{key}` in {file} cannot be used", why="it must be a text", fix="correct the line"
+            )
     unknown = sorted(set(values) - set(STORED))
     if unknown:
         known = ", ".join(STORED)
@@ -187,11 +206,11 @@ def _day(value: object, source: str) -> date:
         day = value if type(value) is date else date.fromisoformat(str(value))
     except ValueError:
         day = date.min
-    if day < EARLIEST_START:
+    if not EARLIEST_START <= day <= datetime.now(UTC).date():
         raise Refusal(
             f"the start `{value}` in {source} is no usable date",
-            why=f"it must be written YYYY-MM-DD, {EARLIEST_START} or later",
-            fix="$ sources start DATE",
+            why=f"it must be written YYYY-MM-DD, from {EARLIEST_START} to today",
+            fix="correct it there",
             exit_code=refusals.USAGE,
         )
     return day

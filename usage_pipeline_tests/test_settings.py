@@ -4,6 +4,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from dotenv import dotenv_values
 
 from usage_pipeline import settings
 from usage_pipeline.refusals import Refusal
@@ -18,19 +19,21 @@ def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     assert load(tmp_path).start == date(2026, 2, 3)
     found = load(tmp_path, USAGE_START="2026-05-06")
     assert (found.start, found.token_source) == (date(2026, 5, 6), "supabase_chat")
+    found.file.write_text(f"# a person's note\n{found.file.read_text()}")
     settings.store(found, start=date(2026, 1, 1))
+    assert load(tmp_path).start == date(2026, 1, 1)
+    assert "# a person's note" in found.file.read_text()
     assert load(tmp_path).token_source == "supabase_chat"  # noqa: S105
 
 
 def test_a_demo_never_takes_somebodys_database(tmp_path: Path) -> None:
     """Whoever exports USAGE_DATABASE_URL and types `demo` must find that database untouched."""
-    given = {
-        "USAGE_DATABASE_URL": "postgresql://127.0.0.1/theirs",
-        "DAGSTER_PG_URL": "postgresql://127.0.0.1/d",
-    }
-    assert load(tmp_path, **given).database_url == given["USAGE_DATABASE_URL"]
+    url = "postgresql://127.0.0.1/theirs"
+    assert load(tmp_path, USAGE_DATABASE_URL=url).database_url == url
     (tmp_path / settings.DEMO_MARKER).touch()
-    found = load(tmp_path, **given)
+    with pytest.raises(Refusal, match="USAGE_DATABASE_URL is set"):
+        load(tmp_path, USAGE_DATABASE_URL=url)
+    found = load(tmp_path, DAGSTER_PG_URL="postgresql://127.0.0.1/d")
     assert found.database_url is None
     assert found.dagster_pg_url is None
 
@@ -40,7 +43,9 @@ def test_a_demo_never_takes_somebodys_database(tmp_path: Path) -> None:
     [
         ("start = 2026-02-30", "cannot be read"),
         ("start = 'soon'", "no usable date"),
-        ("start = '1999-12-31'", "2000-01-01 or later"),
+        ("start = '1999-12-31'", "from 2000-01-01 to today"),
+        ("start = '2999-01-01'", "from 2000-01-01 to today"),
+        ("token_source = ['x']", "must be a text"),
         ("statr = '2026-01-01'", "unknown key `statr`"),
         ("start", "cannot be read"),
     ],
@@ -63,6 +68,8 @@ def test_our_env_file_is_private_and_theirs_is_kept(tmp_path: Path) -> None:
     assert settings.write_env_file(file, {"USAGE_HOME": "/somewhere"})
     assert settings.write_env_file(file, {"USAGE_HOME": "/elsewhere"})
     assert "/elsewhere" in file.read_text()
+    assert settings.write_env_file(file, {"USAGE_HOME": "/tmp/o'brien\\x"})  # noqa: S108
+    assert dotenv_values(file)["USAGE_HOME"] == "/tmp/o'brien\\x"  # noqa: S108
     assert file.stat().st_mode & 0o777 == 0o600
     file.write_text("THEIRS=1\n")
     assert not settings.write_env_file(file, {"USAGE_HOME": "/somewhere"})

@@ -4,6 +4,7 @@ Standard output carries data, standard error narration. A refusal is one line: w
 that fixes it. Exit codes: 0 done, 1 failed, 2 usage, 3 attention, 4 refused for safety, 130 interrupted.
 """
 
+import shlex
 import sys
 from typing import Final
 
@@ -51,6 +52,13 @@ def main() -> None:
         narrate(f"{error.format_message().rstrip('.')}. Help: {where} --help", style="red")
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        narrate("interrupted; what is committed stays", style="red")
+        narrate(
+            f"interrupted; what is committed stays. Go on: {form} {shlex.join(sys.argv[1:])}", style="red"
+        )
         code = refusals.INTERRUPTED
+    except BrokenPipeError:
+        code = refusals.FAILED
+    except (OSError, UnicodeError) as error:
+        narrate(f"{error}. Fix: see that the file or folder can be read and written", style="red")
+        code = refusals.FAILED
     sys.exit(code if isinstance(code, int) else 0)

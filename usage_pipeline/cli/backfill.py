@@ -1,6 +1,7 @@
 """`backfill ASSET --from --to`: a range of days, in this process, on the stack's Dagster instance."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--to", "last", type=console.DAY, required=True, help="Last day, inclusive.")
 def backfill(asset: str, first: date, last: date) -> None:
     """Compute a range of days again from the source; nothing changes where nothing differs."""
-    with session.opened(dagster=True) as (found, _):
+    with stack.ending_on_signals(), session.opened(dagster=True) as (found, _):
         check_range(found, first, last)
         outcomes = run(found, asset, first, last)
     for line in summary(outcomes):
@@ -31,6 +32,30 @@ def backfill(asset: str, first: date, last: date) -> None:
 def run(found: "Settings", asset: str, first: date, last: date) -> "list[Outcome]":
     """Run the asset over the range as one Dagster run; what every day found and wrote."""
     stack.prepare(found)
+    with _plainly():
+        return _run(found, asset, first, last)
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """What Dagster makes of an interrupt or of a lost storage, in our words."""
+    from dagster._core.errors import DagsterExecutionInterruptedError
+    from dagster_postgres.utils import DagsterPostgresException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except DagsterExecutionInterruptedError:
+        raise KeyboardInterrupt from None
+    except (DagsterPostgresException, SQLAlchemyError) as error:
+        raise Refusal(
+            "Dagster's storage was lost or cannot be used",
+            why=type(error).__name__,
+            fix="check that its server runs, and DAGSTER_PG_URL if you set it; the same command goes on",
+        ) from None
+
+
+def _run(found: "Settings", asset: str, first: date, last: date) -> "list[Outcome]":
     import dagster as dg
 
     from usage_pipeline.definitions import defs, warehouse
@@ -68,8 +93,8 @@ def run(found: "Settings", asset: str, first: date, last: date) -> "list[Outcome
                 },
             )
         except dg.Failure as failure:
-            done = f"{len(outcomes)} days were finished before and stay" if outcomes else "nothing was stored"
-            raise Refusal(failure.description or "the run failed", why=done) from None
+            done = f"{len(outcomes)} days were computed and stay" if outcomes else "nothing was stored"
+            raise Refusal(f"the run failed; {done}", why=failure.description or "") from None
     warehouse.dispose()
     return outcomes
 

@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-narration: Final = Console(stderr=True, highlight=False, soft_wrap=True)
+narration: Final = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
 class Day(click.ParamType[date]):
@@ -39,11 +39,17 @@ DAY: Final = Day()
 
 def output() -> Console:
     """Standard output as a person or a pipe wants it."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 160)
 
 
 def narrate(text: str, style: str | None = None) -> None:
-    narration.print(text, style=style, markup=False)
+    narration.print("\n".join(map(printable, text.split("\n"))), style=style, markup=False)
+
+
+def printable(text: str, longest: int | None = None) -> str:
+    """Somebody else's text on one line of a terminal, whatever they put into it."""
+    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    return shown if longest is None or len(shown) <= longest else f"{shown[: longest - 1]}…"
 
 
 @contextmanager
@@ -53,7 +59,7 @@ def step(text: str) -> Iterator[list[str]]:
     words: list[str] = []
     yield words
     told = f"✓ {text}" + (f" · {' · '.join(words)}" if words else "")
-    narrate(f"{told:<72} {time.perf_counter() - began:6.1f} s")
+    narrate(f"{told:<69} {time.perf_counter() - began:6.1f} s")
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def _run(server: "Server", *, port: int, once: bool, open_page: bool) -> None:
     warehouse = open_warehouse(found)
     stack.prepare(found)
     _create_storage(server)
-    with stack.running(found, stack.free_port(port)) as page:  # it gets ready while we work
+    with stack.running(found, port) as page:  # it gets ready while we work
         story = _application(server, found)
         migrate.everything(found, warehouse)
         with console.step(f"backfill of {ASSET}") as words:
@@ -73,6 +73,8 @@ def _run(server: "Server", *, port: int, once: bool, open_page: bool) -> None:
         _write_env_file(found)
         if once:
             _verify(warehouse, story, page)
+            form = settings.program()
+            console.narrate(f"All verified; the data stay in {server.folder}. Try: {form} usage tokens")
             return
         _greet(server, page, story)
         if open_page and sys.stdout.isatty() and settings.has_a_screen():
@@ -116,9 +118,15 @@ def _reset(home: Path, server: "Server") -> None:
         return
     with console.step("the old demo is removed"):
         embedded.remove(server)
+        kept = {
+            "demo.lock",
+            "starting.lock",
+            "users.lock",
+            settings.DEMO_MARKER,
+        }  # the marker says whose the rest is
         for each in home.iterdir():
-            if each.name != "demo.lock":
-                shutil.rmtree(each) if each.is_dir() else each.unlink()
+            if each.name not in kept:
+                shutil.rmtree(each) if each.is_dir() and not each.is_symlink() else each.unlink()
 
 
 def _version(server: "Server") -> str:

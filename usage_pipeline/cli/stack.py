@@ -12,7 +12,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from types import FrameType
@@ -25,7 +24,9 @@ from usage_pipeline.warehouse import embedded
 
 HOST: Final = "127.0.0.1"
 LOCATION: Final = "usage_pipeline"
-_REPOSITORIES: Final = "{ repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
+_READINESS: Final = (
+    "{ instance { info } repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
+)
 _DAEMONS: Final = "{ instance { daemonHealth { allDaemonStatuses { required healthy lastHeartbeatTime } } } }"
 _PARTITIONS: Final = (
     "query partitions($key: AssetKeyInput!) { assetNodeOrError(assetKey: $key)"
@@ -50,8 +51,10 @@ def variables(found: Settings) -> dict[str, str]:
 def prepare(found: Settings) -> dict[str, str]:
     """Dagster's home with its file, and the variables in this process's environment."""
     found.dagster_home.mkdir(parents=True, exist_ok=True)
-    text = files("usage_pipeline.cli").joinpath("dagster.yaml").read_text(encoding="utf-8")
-    (found.dagster_home / "dagster.yaml").write_text(text, encoding="utf-8")
+    file = found.dagster_home / "dagster.yaml"
+    if found.is_demo or not file.exists():  # elsewhere an operator may have changed it
+        text = files("usage_pipeline.cli").joinpath("dagster.yaml").read_text(encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
     given = variables(found)
     settings.export({**given, "DAGSTER_EVENT_BATCH_SIZE": "100", "DAGSTER_DISABLE_TELEMETRY": "1"})
     return given
@@ -67,14 +70,21 @@ def free_port(wanted: int) -> int:
     raise Refusal(f"no port from {wanted} to {wanted + 99} is free", fix="give another one with --port")
 
 
-@dataclass(frozen=True)
 class Page:
-    """Dagster's page as it runs: where it is, and what it says."""
+    """Dagster's page and its daemon as they run: where, with what logs, and what the page says."""
 
-    address: str
-    logs: Path
-    workspace: Sequence[str]
-    children: dict[str, subprocess.Popen[bytes]]
+    def __init__(self, found: Settings, port: int) -> None:
+        self.port = port
+        self.home = found.dagster_home
+        self.logs = found.home / "logs"
+        self.workspace = ["-w", str(_workspace(found))]
+        self.children: dict[str, subprocess.Popen[bytes]] = {}
+        self.started_at: dict[str, float] = {}
+        self.logs.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def address(self) -> str:
+        return f"http://{HOST}:{self.port}"
 
     @property
     def lineage(self) -> str:
@@ -82,33 +92,49 @@ class Page:
 
     def start(self, name: str, module: Sequence[str]) -> None:
         """One more process of Dagster's, with its output in a log of its own."""
-        with (self.logs / f"{name}.log").open("ab") as log:
+        with (self.logs / f"{name}.log").open("wb") as log:
             command = [sys.executable, "-m", *module, *self.workspace]
+            self.started_at[name] = time.time()
             self.children[name] = _start(command, log.fileno(), self.logs.parent)
 
-    @property
-    def daemon_started_at(self) -> float:
-        """When its log was opened; a heartbeat before that was another daemon's."""
-        return (self.logs / "daemon.started").stat().st_mtime
+    def start_web_server(self) -> None:
+        """On our port, or the next free one."""
+        self.port = free_port(self.port)
+        self.start("web-server", ["dagster_webserver", "-h", HOST, "-p", str(self.port)])
 
     def start_daemon(self) -> None:
         """The daemon, once the page stands: together they would only wait for each other's processor."""
-        (self.logs / "daemon.started").touch()
         self.start("daemon", ["dagster._daemon", "run"])
 
     def wait_until_ready(self, seconds: float = 90) -> None:
-        """Return when it answers and knows our definitions."""
+        """Return when our own page, not a stranger's on the same port, answers and knows our definitions."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
+            self._take_another_port_if_lost()
             self._require_alive()
             with suppress(
                 urllib.error.URLError, ConnectionError, TimeoutError, KeyError, TypeError, ValueError
             ):
-                if self.ask(_REPOSITORIES)["repositoriesOrError"]["nodes"]:
+                answer = self.ask(_READINESS)
+                if str(self.home) in answer["instance"]["info"] and answer["repositoriesOrError"]["nodes"]:
                     return
             time.sleep(0.2)
         raise Refusal(
             "the web server did not become ready", why=f"{seconds:.0f} s passed", fix=f"see {self.logs}"
+        )
+
+    def wait_for_daemon(self, seconds: float = 60) -> None:
+        """Return when every daemon that is needed has sent a heartbeat."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self._require_alive()
+            health = self.ask(_DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]
+            beats = [each["lastHeartbeatTime"] or 0 for each in health if each["required"]]
+            if beats and min(beats) > self.started_at["daemon"]:
+                return
+            time.sleep(0.2)
+        raise Refusal(
+            "the daemon did not become healthy", why=f"{seconds:.0f} s passed", fix=f"see {self.logs}"
         )
 
     def wait(self) -> None:
@@ -126,20 +152,6 @@ class Page:
             data: dict[str, Any] = json.load(answer)["data"]
             return data
 
-    def wait_for_daemon(self, seconds: float = 60) -> None:
-        """Return when every daemon that is needed has sent a heartbeat."""
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            self._require_alive()
-            health = self.ask(_DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]
-            beats = [each["lastHeartbeatTime"] or 0 for each in health if each["required"]]
-            if beats and min(beats) > self.daemon_started_at:
-                return
-            time.sleep(0.2)
-        raise Refusal(
-            "the daemon did not become healthy", why=f"{seconds:.0f} s passed", fix=f"see {self.logs}"
-        )
-
     def materialized_count(self, asset: str) -> int:
         """How many partitions of an asset it shows as done."""
         found = self.ask(_PARTITIONS, key={"path": [asset]})["assetNodeOrError"]["partitionStats"]
@@ -148,9 +160,16 @@ class Page:
     def _require_alive(self) -> None:
         for name, child in self.children.items():
             if child.poll() is not None:
-                raise Refusal(
-                    f"the {name} ended by itself", why=f"exit code {child.returncode}", fix=f"see {self.logs}"
-                )
+                why = f"exit code {child.returncode}"
+                raise Refusal(f"the {name} ended by itself", why=why, fix=f"see {self.logs}")
+
+    def _take_another_port_if_lost(self) -> None:
+        """Somebody may take the port between our look and the web server's own."""
+        if self.children["web-server"].poll() is None:
+            return
+        if "address already in use" in (self.logs / "web-server.log").read_text(errors="replace"):
+            self.port += 1
+            self.start_web_server()
 
 
 @contextmanager
@@ -180,10 +199,9 @@ def alone(home: Path) -> Iterator[None]:
 @contextmanager
 def running(found: Settings, port: int) -> Iterator[Page]:
     """The web server, as a child that ends with us; the daemon joins it when it is asked to."""
-    page = Page(f"http://{HOST}:{port}", found.home / "logs", ["-w", str(_workspace(found))], {})
-    page.logs.mkdir(parents=True, exist_ok=True)
+    page = Page(found, port)
     try:
-        page.start("web-server", ["dagster_webserver", "-h", HOST, "-p", str(port)])
+        page.start_web_server()
         yield page
     finally:
         _stop(list(page.children.values()))

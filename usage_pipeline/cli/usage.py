@@ -30,6 +30,7 @@ _HEADINGS: Final = {
     "share": "Share",
     "last_activity": "Last activity",
 }
+_LONGEST_NAME: Final = 40
 _FIRST_TO_GO: Final = ("last_activity", "conversations", "completion_tokens", "prompt_tokens")
 
 
@@ -53,7 +54,7 @@ def tokens(who: str | None, first: date | None, last: date | None, form: str | N
 
     with session.opened() as (found, warehouse), warehouse.begin(Role.READER) as connection:
         covered = _coverage(connection, found, first, last)
-        person = serving.person(connection, who) if who else None
+        person = serving.person(connection, who) if who is not None else None
         if person:
             lines = serving.by_day(connection, person.user_id, covered.first, covered.last)
         else:
@@ -82,7 +83,7 @@ def _coverage(
             "no day of tokens was computed yet",
             fix=f"$ backfill tokens_daily --from {found.start} --to {found.start}",
         )
-    end = last or newest
+    end = last or max(newest, first or newest)
     start = first or max(found.start, end - timedelta(days=serving.DAYS_SHOWN - 1))
     if start > end:
         raise Refusal(f"--from {start} comes after --to {end}", fix="swap the two dates", exit_code=USAGE)
@@ -136,8 +137,10 @@ def _emit_csv(lines: Sequence["Line"], person: "Person | None") -> None:
 
 
 def _harmless(value: object) -> object:
-    """A spreadsheet would run a name that begins like a formula."""
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+    """A spreadsheet would run a name that begins like a formula, a terminal one with control characters."""
+    if isinstance(value, str):
+        value = console.printable(value)
+    if isinstance(value, str) and value.lstrip().startswith(("=", "+", "-", "@")):
         return f"'{value}"
     return value.isoformat() if isinstance(value, datetime) else value
 
@@ -151,13 +154,18 @@ def _emit_table(
     whole = sum(line.total_tokens for line in lines)
     sums: dict[str, int] = {name: sum(getattr(line, name) for line in lines) for name in _COUNTS}
     sums["conversations"] = conversations
-    rows = [(_printable(line.label), _cells(line, whole)) for line in lines]
+    rows = [(console.printable(line.label, _LONGEST_NAME), _cells(line, whole)) for line in lines]
     rows.append(
-        ("Total", {name: f"{sums[name]:,}" for name in _COUNTS} | {"share": "100.0%", "last_activity": ""})
+        (
+            "Total",
+            {name: f"{sums[name]:,}" for name in _COUNTS}
+            | {"share": "100.0%" if whole else "", "last_activity": ""},
+        )
     )
     out = console.output()
     shown = _columns_that_fit(rows, out.width)
-    title = f"Tokens of {escape(person.label or str(person.user_id))}" if person else "Tokens by user"
+    name = console.printable(person.label or str(person.user_id), _LONGEST_NAME) if person else ""
+    title = f"Tokens of {escape(name)}" if person else "Tokens by user"
     table = Table(title=f"{title}, {covered.first} to {covered.last} (UTC)", title_justify="left")
     table.add_column("Day" if person else "User", no_wrap=True)
     for name in shown:
@@ -174,7 +182,7 @@ def _emit_table(
 def _cells(line: "Line", whole: int) -> dict[str, str]:
     seen = line.last_activity.strftime("%Y-%m-%d %H:%M") if line.last_activity else ""
     counts = {name: f"{getattr(line, name):,}" for name in _COUNTS}
-    return counts | {"share": f"{_share(line, whole):.1%}", "last_activity": seen}
+    return counts | {"share": f"{_share(line, whole):.1%}" if whole else "", "last_activity": seen}
 
 
 def _columns_that_fit(rows: Sequence[tuple[str, dict[str, str]]], width: int) -> list[str]:
@@ -192,16 +200,14 @@ def _columns_that_fit(rows: Sequence[tuple[str, dict[str, str]]], width: int) ->
     return shown
 
 
-def _printable(text: str) -> str:
-    """A name on one line, whatever somebody put into it."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
-
-
 def _notes(lines: Sequence["Line"], covered: "Coverage") -> list[str]:
     """What a reader must know before repeating a number."""
     unmetered = sum(line.unmetered_messages for line in lines)
     refused = sum(line.refused_messages for line in lines)
+    unsplit = sum(line.total_tokens - line.prompt_tokens - line.completion_tokens for line in lines)
     notes = [_completeness(covered)]
+    if unsplit:
+        notes.append(f"{unsplit:,} of the total are not split into prompt and completion by their answers.")
     if unmetered:
         notes.append(f"{unmetered:,} answers report no tokens; they count as messages.")
     if refused:
@@ -214,9 +220,13 @@ def _completeness(covered: "Coverage") -> str:
     if covered.missing:
         first, last = covered.missing[0], covered.missing[-1]
         return (
-            f"Incomplete: {len(covered.missing)} of these days were never computed, the first is {first}: "
+            f"Incomplete, days never computed: {len(covered.missing)}, the first is {first}: "
             f"{settings.program()} backfill tokens_daily --from {first} --to {last}"
         )
-    if not covered.is_complete and covered.as_of:
-        return f"Incomplete: {covered.last} is read up to {covered.as_of:%Y-%m-%d %H:%M} UTC."
-    return f"Complete for these days, as of {covered.as_of:%Y-%m-%d %H:%M} UTC." if covered.as_of else ""
+    if covered.partial:
+        first, last = covered.partial[0], covered.partial[-1]
+        return (
+            f"Incomplete: {first} is read up to {covered.as_of:%Y-%m-%d %H:%M} UTC: "
+            f"{settings.program()} backfill tokens_daily --from {first} --to {last}"
+        )
+    return f"Complete for these days, as of {covered.as_of:%Y-%m-%d %H:%M} UTC."

@@ -105,5 +105,5 @@ def _require_conservation(window: Window, written: RowMapping, stored: RowMappin
         raise Refusal(
             f"{ROLLUP} of {window.start:%Y-%m-%d} was not stored",
             why="the source has {} answers, {} were computed and {} would be stored".format(*counted),
-            fix="run it again; if it stays, compare the adapter's functions with `$ migrate status`",
+            fix="$ migrate status tells whether a function was altered; $ migrate apply makes it anew",
         )

@@ -26,18 +26,20 @@ class Person:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of a range is computed: `missing` days never were; one is read only up to `as_of`."""
+    """How much of a range is computed: `missing` days never were, `partial` ones only up to some instant.
+
+    Below `as_of` the stored rows of the computed days are the whole answer.
+    """
 
     first: date
     last: date
     missing: tuple[date, ...]
-    as_of: datetime | None
+    partial: tuple[date, ...]
+    as_of: datetime
 
     @property
     def is_complete(self) -> bool:
-        return (
-            not self.missing and self.as_of is not None and self.as_of >= window(Grain.DAILY, self.last).end
-        )
+        return not self.missing and not self.partial
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,13 @@ def coverage(connection: Connection, first: date, last: date) -> Coverage:
     rows = statements.run(connection, "serving.sql", "covered_days", **binds).mappings().all()
     computed = {row["period_start"].date(): row["covered_until"] for row in rows}
     days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
+    partial = tuple(day for day in days if day in computed and computed[day] < window(Grain.DAILY, day).end)
     return Coverage(
-        first, last, tuple(day for day in days if day not in computed), max(computed.values(), default=None)
+        first,
+        last,
+        missing=tuple(day for day in days if day not in computed),
+        partial=partial,
+        as_of=computed[partial[0]] if partial else binds["window_end"],
     )
 
 
@@ -113,6 +120,10 @@ def rows_of_range(
 
 def person(connection: Connection, wanted: str) -> Person:
     """The one user that an id, a whole name or a part of a name stands for."""
+    if wanted.casefold() in (UNATTRIBUTED, UNATTRIBUTED.strip("()")):
+        return Person(NOBODY, UNATTRIBUTED)
+    if not wanted.strip():
+        raise Refusal("--user is empty", fix="give a name or an id", exit_code=USAGE)
     people = _people(connection, wanted)
     exact = [each for each in people if (each.label or "").casefold() == wanted.casefold()]
     if len(people) != 1 and len(exact) == 1:
@@ -143,8 +154,6 @@ def _people(connection: Connection, wanted: str) -> Sequence[Person]:
 
 
 def _uuid(text: str) -> UUID | None:
-    if text.casefold() in (UNATTRIBUTED, UNATTRIBUTED.strip("()")):
-        return NOBODY
     try:
         return UUID(text)
     except ValueError:

@@ -27,6 +27,7 @@ class Access:
     has_row_security: bool
     has_policy: bool
     restrictive_policy: str | None
+    hidden_base: str | None
 
     @cached_property
     def obstacle(self) -> str | None:
@@ -37,11 +38,20 @@ class Access:
             return f"{self.role} has no usage on its schema"
         if not self.may_select:
             return f"{self.role} has no select on it"
+        if self.hidden_base:
+            return f"it is a view over {self.hidden_base}, whose row-level security may hide rows"
         if self.has_row_security and self.restrictive_policy:
             return f"the restrictive policy `{self.restrictive_policy}` hides rows from {self.role}"
         if self.has_row_security and not self.has_policy:
             return f"row-level security is on and the policy `{self.role}_reads` is missing or altered"
         return None
+
+    @property
+    def remedy(self) -> str:
+        """What removes the obstacle."""
+        if self.hidden_base:
+            return f"let {self.table_name} be the table itself, or switch that security off"
+        return "exempt our roles from that policy" if self.restrictive_policy else "$ migrate apply"
 
 
 @dataclass(frozen=True)
@@ -120,6 +130,14 @@ def require_tables(connection: Connection, adapter: Adapter) -> None:
                 why=f"the adapter `{adapter.name}` reads it",
                 fix="create it, or choose another adapter with USAGE_TOKEN_SOURCE",
             )
+        for column in table.columns:
+            kind = found[table.name].get(column.name)
+            if kind is not None and column.types and kind.partition("(")[0].strip() not in column.types:
+                raise Refusal(
+                    f"the source column {table.name}.{column.name} is of type {kind}",
+                    why=f"the adapter `{adapter.name}` reads {' or '.join(column.types)}",
+                    fix="choose another adapter with USAGE_TOKEN_SOURCE, or convert the column",
+                )
         for column in missing_columns(table, found[table.name]):
             raise Refusal(
                 f"the source table {table.name} has no column `{column.name}`",
@@ -135,7 +153,5 @@ def require_readable(connection: Connection, adapter: Adapter, role: Role) -> No
             raise Refusal(
                 f"the source table {access.table_name} cannot be read whole",
                 why=access.obstacle,
-                fix="$ migrate apply"
-                if access.restrictive_policy is None
-                else "exempt our roles from that policy",
+                fix=access.remedy,
             )

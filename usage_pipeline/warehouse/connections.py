@@ -87,6 +87,8 @@ class Warehouse:
             connection = psycopg.connect(*arguments, **named, autocommit=True)
         except psycopg.Error as error:
             raise _unreachable(error, self.place, self._url.password) from None
+        except TypeError:
+            raise Refusal("USAGE_DATABASE_URL cannot be used", why="its options are not known") from None
         try:
             _require_version(connection, self.place)
             connection.execute(statements.read("warehouse.sql", "take_role").encode(), {"role": role.value})
@@ -145,10 +147,11 @@ def _unreachable(error: psycopg.Error, place: str, password: object) -> Refusal:
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     for secret in {str(password)} if password else set():
         reason = reason.replace(secret, "***")
-    fix = "check USAGE_DATABASE_URL, or unset it to use the embedded server"
-    if "run/" in reason or "/.s.PGSQL" in reason:
-        fix = "start the stack: $ demo".replace("$ demo", "python3 dev.py demo")
-    return ConnectionLost(f"the database {place} cannot be reached", why=reason, fix=fix)
+    return ConnectionLost(
+        f"the database {place} cannot be reached",
+        why=reason,
+        fix="check that it runs and USAGE_DATABASE_URL, or unset that to use the embedded server",
+    )
 
 
 def _role_refused(error: psycopg.Error, role: Role) -> Refusal:
@@ -173,13 +176,14 @@ def _plainly(error: DBAPIError, place: str) -> Refusal:
         )
     if original.sqlstate == "55P03":
         return Refusal(
-            "somebody else holds the lock",
-            why="another run of the same period is at work",
+            "a lock was not had in time",
+            why="another run of the same period, a migration or the application's own DDL holds it",
             fix="run it again",
         )
     if original.sqlstate in ("3F000", "42P01", "42883"):
         return _pending(_primary(original))
-    return Refusal(f"the database refused ({original.sqlstate})", why=_primary(original))
+    fix = "$ migrate sql prints what a login with the right may run" if original.sqlstate == "42501" else ""
+    return Refusal(f"the database refused ({original.sqlstate})", why=_primary(original), fix=fix)
 
 
 def _pending(why: str) -> Refusal:

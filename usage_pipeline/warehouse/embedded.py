@@ -27,7 +27,7 @@ from psycopg import sql
 from sqlalchemy import URL
 
 from usage_pipeline import settings
-from usage_pipeline.refusals import Refusal
+from usage_pipeline.refusals import REFUSED, Refusal
 from usage_pipeline.warehouse import statements
 
 LOGIN: Final = "usage"
@@ -143,6 +143,7 @@ def held(server: Server) -> Iterator[Server]:
 def start(server: Server) -> None:
     """Make the cluster if there is none, start it if it does not answer, create our databases."""
     if server.answers():
+        _create_databases(server)  # whoever started it may have been killed before this
         return
     _own_folders(server)
     if not server.data.exists():
@@ -169,13 +170,26 @@ def stop(server: Server) -> None:
 
 
 def remove(server: Server) -> None:
-    """Stop the server and delete its data; as root only a folder that carries our marker."""
-    stop(server)
-    if server.account is None:
-        shutil.rmtree(server.data, ignore_errors=True)
-        server.log.unlink(missing_ok=True)
-    elif (server.folder / ROOT_MARKER).exists():
-        shutil.rmtree(server.folder)
+    """Stop the server and delete its data, unless somebody uses it; as root only a folder with our marker."""
+    import fcntl
+
+    server.home.mkdir(parents=True, exist_ok=True)
+    with (server.home / "users.lock").open("w") as users:
+        try:
+            fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refusal(
+                f"the data of {server.home} are in use",
+                why="another command works on them",
+                fix="wait for it, or stop it",
+                exit_code=REFUSED,
+            ) from None
+        stop(server)
+        if server.account is None:
+            shutil.rmtree(server.data, ignore_errors=True)
+            server.log.unlink(missing_ok=True)
+        elif (server.folder / ROOT_MARKER).exists():
+            shutil.rmtree(server.folder)
 
 
 def _mark(path: Path) -> str:

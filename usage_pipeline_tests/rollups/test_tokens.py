@@ -1,6 +1,9 @@
 """One day of tokens: it equals its source, and running it twice writes nothing."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
 
@@ -184,36 +187,88 @@ def test_a_message_that_is_lost_on_the_way_stops_the_run(
     assert versions(server, database) == before
 
 
-def test_two_first_runs_of_one_day_at_once(
-    chat: Chat, warehouse: Warehouse, server: Server, database: str
-) -> None:
-    """Without a row to lock, the older reading would be written last; the second run waits and sees all."""
-    from concurrent.futures import ThreadPoolExecutor
+@contextmanager
+def ledger_row_held(server: Server, database: str, statement: str) -> Iterator[psycopg.Connection]:
+    """Somebody else's transaction that has the day's ledger row."""
+    with psycopg.connect(host=str(server.sockets), user=embedded.LOGIN, dbname=database) as held:
+        held.execute("set role usage_writer")
+        held.execute(statement.encode(), {"start": DAY.start, "end": DAY.end})
+        yield held
 
+
+def wait_for_a_lock(server: Server, database: str) -> None:
+    """Return once a session of this database waits for a lock."""
+    deadline = time.monotonic() + 10
+    with server.connect(database) as connection:
+        while time.monotonic() < deadline:
+            found = connection.execute(
+                "select count(*) from pg_stat_activity where datname = %s and wait_event_type = 'Lock'",
+                [database],
+            ).fetchone()
+            if found != (0,):
+                return
+            time.sleep(0.02)
+    raise AssertionError("nobody waits")
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["first run", "later run"])
+def test_a_run_locks_before_it_looks(
+    chat: Chat, warehouse: Warehouse, server: Server, database: str, is_first: bool
+) -> None:
+    """A run that reads first and waits then writes what is no longer true: an older reading would win."""
+    with server.connect(database) as connection:
+        connection.execute("create table usage_private.test_clock (instant timestamptz)")
+        connection.execute("insert into usage_private.test_clock values (%s)", [NOON])
+        connection.execute("grant select on usage_private.test_clock to public")
     tokens.ensure_partitions(warehouse, DAY, DAY)
     conversation = chat.session(user_id=chat.user()).conversation_id
-    chat.answer(conversation_id=conversation)
-    held = psycopg.connect(host=str(server.sockets), user=embedded.LOGIN, dbname=database)
-    with held, ThreadPoolExecutor(1) as pool:
-        held.execute("set role usage_writer")
-        held.execute(
+    chat.answer(at=NOON - timedelta(hours=1), conversation_id=conversation)
+    if is_first:
+        statement = (
             "insert into usage.rollup_ledger (rollup, period_start, period_end)"
-            " values ('tokens_daily', %s, %s)",
-            [DAY.start, DAY.end],
+            " values ('tokens_daily', %(start)s, %(end)s)"
         )
+    else:
+        run(warehouse)
+        statement = "select 1 from usage.rollup_ledger where period_start = %(start)s for update"
+    with ThreadPoolExecutor(1) as pool, ledger_row_held(server, database, statement) as held:
         waiting = pool.submit(tokens.run_day, warehouse, DAY, run_id="second")
-        chat.answer(conversation_id=conversation)
-        assert not waiting.done()
+        wait_for_a_lock(server, database)
+        chat.answer(at=NOON + timedelta(minutes=30), conversation_id=conversation)
+        with server.connect(database) as connection:
+            connection.execute(
+                "update usage_private.test_clock set instant = %s", [NOON + timedelta(hours=1)]
+            )
         held.commit()
-        assert waiting.result(10).entry.source_rows == 2
+        outcome = waiting.result(10)
+    assert outcome.coverage.until == NOON + timedelta(hours=1), "the clock is read after the lock"
+    assert outcome.entry.source_rows == 2, "so are the rows"
     assert stored(warehouse) == expected(chat)
 
 
-def test_cost_follows_the_day_not_the_history(chat: Chat, warehouse: Warehouse) -> None:
-    """Duplicate conversations, other days and other roles stay out of a day."""
+def test_other_days_and_other_roles_stay_out(chat: Chat, warehouse: Warehouse) -> None:
     session = chat.session(user_id=chat.user())
     for offset in (-400, -1, 1, 90):
         chat.answer(at=NOON + timedelta(days=offset), conversation_id=session.conversation_id)
     chat.answer(role="user", conversation_id=session.conversation_id, sender_user_id=uuid4())
     chat.answer(conversation_id=session.conversation_id)
     assert run(warehouse).entry.source_rows == 1
+
+
+@pytest.mark.parametrize("style", ["SQL, DMY", "German", "Postgres"])
+def test_a_database_that_writes_dates_its_own_way(
+    chat: Chat, warehouse: Warehouse, server: Server, database: str, style: str
+) -> None:
+    """`alter database … set` reaches every session that does not say what it wants."""
+    with server.connect() as connection:
+        for name, value in (("DateStyle", style), ("TimeZone", "Asia/Kolkata"), ("row_security", "off")):
+            statement = psycopg.sql.SQL("alter database {} set {} to {}")
+            names = (
+                psycopg.sql.Identifier(database),
+                psycopg.sql.Identifier(name),
+                psycopg.sql.Literal(value),
+            )
+            connection.execute(statement.format(*names))
+    chat.answer()
+    assert run(warehouse).entry.source_rows == 1
+    assert stored(warehouse) == expected(chat)

@@ -10,6 +10,7 @@ from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups import tokens as rollup
 from usage_pipeline.serving import tokens
 from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.factories import NOON, Chat
 
 FIRST = NOON.date()
@@ -94,10 +95,40 @@ def test_coverage_names_what_was_never_computed(chat: Chat, warehouse: Warehouse
         covered = tokens.coverage(connection, FIRST, day(3))
         assert covered.missing == (day(1), day(2))
         assert not covered.is_complete
+        assert covered.partial == ()
         whole = tokens.coverage(connection, FIRST, FIRST)
         assert whole.is_complete
         assert whole.as_of == datetime.combine(day(1), datetime.min.time(), UTC)
         assert tokens.latest_day(connection) == day(3)
+
+
+def test_a_day_read_in_part_makes_a_range_incomplete(
+    chat: Chat, warehouse: Warehouse, server: Server, database: str
+) -> None:
+    """A day computed at noon and never again misses its afternoon, however complete the day after it is."""
+    with server.connect(database) as connection:
+        connection.execute("create table usage_private.test_clock (instant timestamptz)")
+        connection.execute("insert into usage_private.test_clock values (%s)", [NOON])
+        connection.execute("grant select on usage_private.test_clock to public")
+        compute(warehouse, FIRST, FIRST)
+        connection.execute("update usage_private.test_clock set instant = instant + interval '5 days'")
+        compute(warehouse, day(1), day(1))
+    with warehouse.begin(Role.READER) as connection:
+        covered = tokens.coverage(connection, FIRST, day(1))
+    assert not covered.is_complete
+    assert covered.partial == (FIRST,)
+    assert covered.as_of == NOON
+
+
+def test_a_name_that_stands_twice_in_the_directory(chat: Chat, warehouse: Warehouse) -> None:
+    """Two profiles of one id would show one user's tokens twice."""
+    user = chat.user("Ada")
+    chat.connection.execute("alter table public.profiles drop constraint profiles_pkey")
+    chat.connection.execute("insert into public.profiles (id, full_name) values (%s, 'Augusta Ada')", [user])
+    chat.answer(conversation_id=chat.session(user_id=user).conversation_id)
+    compute(warehouse, FIRST, FIRST)
+    with warehouse.begin(Role.READER) as connection:
+        assert [line.label for line in tokens.by_user(connection, FIRST, FIRST)] == ["Ada"]
 
 
 def test_the_reader_reads_and_nothing_else(warehouse: Warehouse) -> None:

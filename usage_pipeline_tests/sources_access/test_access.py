@@ -15,6 +15,7 @@ from usage_pipeline.sources.adapters import SUPABASE_CHAT, Table
 from usage_pipeline.warehouse import statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.migrations import engine
 from usage_pipeline_tests.factories import Chat
 
 TABLES = [table.name for table in SUPABASE_CHAT.tables]
@@ -255,6 +256,48 @@ def test_a_missing_column_is_refused_by_name(chat: Chat, warehouse: Warehouse, t
 def rename(chat: Chat, table: str, old: str, new: str) -> None:
     statement = "alter table {table} rename column {old} to {new}"
     alter(chat, statement.replace("{old}", old).replace("{new}", new), table)
+
+
+@pytest.mark.parametrize("options", ["", "with (security_invoker = true)"])
+def test_a_view_over_a_hidden_table_is_refused(chat: Chat, warehouse: Warehouse, options: str) -> None:
+    """The view itself has no row-level security; what it reads has, and the day would be empty."""
+    chat.connection.execute("alter table public.chat_messages_v2 rename to hidden")
+    for view, table in (("between", "hidden"), ("chat_messages_v2", "between")):
+        text = f"create view public.{view} {options} as select * from public.{table}"  # noqa: S608
+        chat.connection.execute(text.encode())
+    heal(warehouse)
+    require(warehouse)
+    chat.connection.execute("alter table public.hidden enable row level security")
+    found = refusal(warehouse)
+    assert "a view over hidden" in found.why
+    assert "migrate apply" not in found.fix
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "kind"),
+    [
+        ("public.chat_messages_v2", "metadata", "json"),
+        ("public.chat_messages_v2", "metadata", "text"),
+        ("public.conversation_sessions", "conversation_id", "text"),
+    ],
+)
+def test_a_column_of_another_type_is_refused_by_name(
+    chat: Chat, warehouse: Warehouse, table: str, column: str, kind: str
+) -> None:
+    """Sent to `migrate apply` for it, a person would go round in circles."""
+    chat.connection.execute(f"alter table {table} alter {column} drop default".encode())
+    chat.connection.execute(f"alter table {table} alter {column} type {kind} using {column}::{kind}".encode())
+    found = refusal(warehouse)
+    assert found.what == f"the source column {table}.{column} is of type {kind}"
+
+
+def test_a_database_of_a_newer_version_is_left_alone(chat: Chat, warehouse: Warehouse) -> None:
+    """Old code on a new schema would write what the new one does not mean."""
+    with warehouse.begin(Role.OWNER) as connection:
+        connection.exec_driver_sql("update usage_private.schema_version set version_num = '9999'")
+    assert "revision 9999" in refusal(warehouse).what
+    with pytest.raises(Refusal, match="revision 9999"):
+        engine.apply(warehouse)
 
 
 def test_without_any_source_the_tables_are_named(bare_warehouse: Warehouse) -> None:

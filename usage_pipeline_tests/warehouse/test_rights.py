@@ -180,14 +180,34 @@ def test_no_function_of_ours_is_everybodys(each_warehouse: Warehouse) -> None:
 
 
 def test_a_function_that_runs_as_the_owner_finds_only_what_it_names(each_warehouse: Warehouse) -> None:
-    """With the caller's search_path it would run the caller's own `format` as the owner."""
+    """An empty path is no protection: pg_temp, left out, comes first, and holds what the caller made."""
     with each_warehouse.begin(Role.LOGIN) as connection:
         found = rows(
             connection,
-            "select proname::text, 'search_path=\"\"' = any (proconfig) from pg_proc"
+            "select proname::text, 'search_path=pg_catalog, pg_temp' = any (proconfig) from pg_proc"
             " where prosecdef and pronamespace::regnamespace::text like 'usage%'",
         )
     assert found == [("ensure_partitions", True)]
+
+
+def test_a_callers_type_does_not_run_as_the_owner(each_warehouse: Warehouse) -> None:
+    """A temporary type named like a variable's would run the caller's check with the owner's rights."""
+    with each_warehouse.begin(Role.WRITER) as connection:
+        connection.exec_driver_sql("create temp table who (name text)")
+        connection.exec_driver_sql("grant all on who to public")
+        connection.exec_driver_sql(
+            "create function pg_temp.evil(value pg_catalog.text) returns boolean language plpgsql as $$"
+            " begin insert into pg_temp.who values (current_user); return true; end $$"
+        )
+        connection.exec_driver_sql(
+            "create domain pg_temp.text as pg_catalog.text check (pg_temp.evil(value::pg_catalog.text))"
+        )
+        connection.exec_driver_sql(
+            "select usage_private.ensure_partitions("
+            "'daily', '2026-03-01 00:00:00+00'::timestamptz, '2026-03-02 00:00:00+00'::timestamptz)"
+        )
+        names = rows(connection, "select name::pg_catalog.text from pg_temp.who")
+    assert ("usage_owner",) not in names
 
 
 def test_the_owner_sees_no_row(chat: Chat, warehouse: Warehouse) -> None:

@@ -8,11 +8,12 @@ from usage_pipeline.warehouse.functions import FunctionFile
 
 @dataclass(frozen=True)
 class Column:
-    """A column an adapter reads; a `default` says what stands in for it where an application lacks it."""
+    """A column an adapter reads, of one of these types; `default` stands in where an application lacks it."""
 
     name: str
     meaning: str
     default: str | None = None
+    types: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,9 @@ class Adapter:
         return FunctionFile("sources.adapters", self.name)
 
 
+_UUID: Final = ("uuid",)
+_INSTANT: Final = ("timestamp with time zone", "timestamp without time zone", "timestamp")
+
 SUPABASE_CHAT: Final = Adapter(
     "supabase_chat",
     "tokens",
@@ -51,14 +55,23 @@ SUPABASE_CHAT: Final = Adapter(
             "public.chat_messages_v2",
             "Chat messages of the application; an answer of the model is a row with role 'assistant'.",
             (
-                Column("id", "Identity of the message."),
-                Column("conversation_id", "Conversation it belongs to."),
-                Column("sender_user_id", "User who wrote it; NULL on the model's answers."),
-                Column("sender_agent_id", "Agent who wrote it; NULL on a user's messages."),
+                Column("id", "Identity of the message.", types=_UUID),
+                Column("conversation_id", "Conversation it belongs to.", types=_UUID),
+                Column("sender_user_id", "User who wrote it; NULL on the model's answers.", types=_UUID),
+                Column("sender_agent_id", "Agent who wrote it; NULL on a user's messages.", types=_UUID),
                 Column("role", "Who speaks; only 'assistant' rows are read."),
-                Column("metadata", "JSON in which the tokens of an answer stand, in one of three shapes."),
-                Column("created_at", "Instant of the message; it decides the day."),
-                Column("updated_at", "Instant of the last change; never decides the day.", "created_at"),
+                Column(
+                    "metadata",
+                    "JSON in which the tokens of an answer stand, in one of three shapes.",
+                    types=("jsonb",),
+                ),
+                Column("created_at", "Instant of the message; it decides the day.", types=_INSTANT),
+                Column(
+                    "updated_at",
+                    "Instant of the last change; never decides the day.",
+                    "created_at",
+                    types=_INSTANT,
+                ),
             ),
             time_column="created_at",
             row_filter="((role)::text = 'assistant'::text)",
@@ -67,21 +80,32 @@ SUPABASE_CHAT: Final = Adapter(
             "public.conversation_sessions",
             "Sessions, which tie a conversation to its user and agent; an anonymous one has no user.",
             (
-                Column("id", "Identity of the session."),
-                Column("conversation_id", "Conversation it owns; may be repeated in old data."),
-                Column("user_id", "User it belongs to; NULL for an anonymous chat."),
-                Column("agent_id", "Agent that answers in it.", "no agent"),
+                Column("id", "Identity of the session.", types=_UUID),
+                Column("conversation_id", "Conversation it owns; may be repeated in old data.", types=_UUID),
+                Column("user_id", "User it belongs to; NULL for an anonymous chat.", types=_UUID),
+                Column("agent_id", "Agent that answers in it.", "no agent", types=_UUID),
                 Column(
-                    "started_at", "When it began; decides between sessions of one conversation.", "created_at"
+                    "started_at",
+                    "When it began; decides between sessions of one conversation.",
+                    "created_at",
+                    types=_INSTANT,
                 ),
-                Column("created_at", "When the row was made; stands in for started_at.", "started_at"),
+                Column(
+                    "created_at",
+                    "When the row was made; stands in for started_at.",
+                    "started_at",
+                    types=_INSTANT,
+                ),
             ),
             key_column="conversation_id",
         ),
         Table(
             "public.profiles",
             "Names of the users.",
-            (Column("id", "Identity of the user."), Column("full_name", "Name a person goes by.")),
+            (
+                Column("id", "Identity of the user.", types=_UUID),
+                Column("full_name", "Name a person goes by."),
+            ),
         ),
     ),
 )

@@ -306,8 +306,10 @@ create or replace function usage.user_directory()
 returns table (user_id uuid, label text)
 language sql stable parallel safe
 as $$
-  -- Whom an id stands for.
-  select profile.id, profile.full_name from public.profiles profile
+  -- Whom an id stands for, once.
+  select distinct on (profile.id) profile.id, profile.full_name
+  from public.profiles profile
+  order by profile.id, profile.full_name
 $$;
 
 create or replace function usage.token_refusals(window_start timestamptz, window_end timestamptz)

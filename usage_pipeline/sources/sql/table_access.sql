@@ -24,7 +24,23 @@ select
       and not policy.polpermissive
       and policy.polcmd in ('r', '*')
       and (applies.role_oid = 0 or pg_catalog.pg_has_role(role.oid, applies.role_oid, 'usage'))
-  ) as restrictive_policy
+  ) as restrictive_policy,
+  (
+    with recursive behind as (
+      select relation.oid
+      union
+      select used.refobjid
+      from behind
+      join pg_catalog.pg_rewrite rule on rule.ev_class = behind.oid
+      join pg_catalog.pg_depend used
+        on used.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass and used.objid = rule.oid
+        and used.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
+    )
+    select pg_catalog.min(base.relname::text)
+    from behind
+    join pg_catalog.pg_class base on base.oid = behind.oid
+    where base.relrowsecurity and base.oid <> relation.oid
+  ) as hidden_base
 from pg_catalog.unnest(cast(:tables as text[])) with ordinality wanted (name, place)
 cross join pg_catalog.pg_roles role
 left join (

@@ -34,7 +34,7 @@ def apply(warehouse: Warehouse, to: str = "head") -> tuple[str, ...]:
             statements.run_script(connection, statements.read(_SQL, "foundation.up"))
     with warehouse.begin(Role.OWNER) as connection:
         statements.run(connection, "warehouse.sql", "lock_migrations")
-        before = state.current(connection) or ""
+        before = state.read(connection, ()).current or ""
         _alembic(lambda config: command.upgrade(config, to), connection)
         after = state.current(connection) or ""
     return tuple(name for name in state.revisions() if before < state.number(name) <= after)

@@ -6,6 +6,7 @@ from importlib.resources import files
 
 from sqlalchemy import Connection
 
+from usage_pipeline.refusals import Refusal
 from usage_pipeline.warehouse import functions, statements
 from usage_pipeline.warehouse.functions import FunctionFile
 
@@ -27,6 +28,12 @@ class State:
 def read(connection: Connection, wanted: Sequence[FunctionFile]) -> State:
     """The state of this database; the session's role must be one of ours."""
     version = current(connection)
+    if version is not None and version not in {number(name) for name in revisions()}:
+        raise Refusal(
+            f"the database stands at revision {version}, which this code does not know",
+            why=f"it was migrated by a newer version; this one knows up to {revisions()[-1]}",
+            fix="bring this checkout up to date",
+        )
     pending = tuple(name for name in revisions() if version is None or number(name) > version)
     return State(version, revisions(), pending, functions.outdated(connection, wanted))
 

@@ -3,6 +3,9 @@ select
   pg_catalog.set_config('role', %(role)s, false),
   pg_catalog.set_config('TimeZone', 'UTC', false),
   pg_catalog.set_config('search_path', '', false),
+  pg_catalog.set_config('DateStyle', 'ISO', false),
+  pg_catalog.set_config('client_encoding', 'UTF8', false),
+  pg_catalog.set_config('row_security', 'on', false),
   pg_catalog.set_config('lock_timeout', '10s', false),
   pg_catalog.set_config('idle_in_transaction_session_timeout', '5min', false),
   pg_catalog.set_config('plan_cache_mode', 'force_custom_plan', false)

@@ -4,7 +4,7 @@ grant usage on schema usage_private to usage_writer, usage_reader, usage_retenti
 grant select on usage_private.schema_version to usage_writer, usage_reader, usage_retention;
 
 create function usage_private.now() returns timestamptz
-language plpgsql stable parallel safe set search_path = ''
+language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp
 as $$
 -- The one clock: the database's, or the instant in a table that only test databases have.
 declare
@@ -20,7 +20,7 @@ revoke all on function usage_private.now() from public;
 grant execute on function usage_private.now() to usage_writer, usage_reader, usage_retention;
 
 create function usage_private.drop_functions(names text[]) returns void
-language plpgsql set search_path = ''
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 -- Drops the functions of these names, whatever their arguments, before their file makes them anew.
 declare
@@ -38,19 +38,20 @@ end
 $$;
 
 create function usage_private.adopt_functions(names text[], mark text) returns void
-language plpgsql set search_path = ''
+language plpgsql set search_path = pg_catalog, pg_temp
 as $$
--- Comments the functions of these names with the hash of their file; only our roles may execute them.
+-- Comments the functions of these names with the hash of their file and of their body; only our roles may execute them.
 declare
   signature text;
+  body text;
 begin
-  for signature in
-    select function.oid::pg_catalog.regprocedure::text
+  for signature, body in
+    select function.oid::pg_catalog.regprocedure::text, pg_catalog.md5(function.prosrc)
     from pg_catalog.pg_proc function
     join pg_catalog.pg_namespace namespace on namespace.oid = function.pronamespace
     where namespace.nspname || '.' || function.proname = any (names)
   loop
-    execute pg_catalog.format('comment on function %s is %L', signature, mark);
+    execute pg_catalog.format('comment on function %s is %L', signature, mark || ' ' || body);
     execute pg_catalog.format('revoke all on function %s from public', signature);
     execute pg_catalog.format('grant execute on function %s to usage_writer, usage_reader', signature);
   end loop;

@@ -84,10 +84,11 @@ create policy reader_reads on usage.user_token_usage for select to usage_reader 
 
 create function usage_private.ensure_partitions(period_type text, first timestamptz, until timestamptz)
 returns integer
-language plpgsql security definer set search_path = '' set lock_timeout = '5s' set timezone = 'UTC'
+language plpgsql security definer set search_path = pg_catalog, pg_temp set lock_timeout = '5s' set timezone = 'UTC'
 as $$
 -- Creates the partitions that the window [first, until) needs and returns how many were missing.
 -- Looks, locks the parent, looks again; attaching takes a weaker lock than `partition of`.
+-- The search path names pg_temp last: left out, it would come first, and a caller's type stand in for ours.
 declare
   parent text := 'user_token_usage_' || period_type;
   step interval := case period_type when 'daily' then interval '1 month' else interval '1 year' end;
