@@ -59,6 +59,17 @@ def test_commands_of_the_readme(checkout: Checkout) -> None:
         assert "Traceback" not in done.said
 
 
+@pytest.mark.stack
+def test_python_of_the_readme(checkout: Checkout) -> None:
+    """What is shown to be pasted must run."""
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        done = checkout.run([sys.executable, "-c", f"{block}\nprint(list(frame.columns))"])
+        assert done.code == 0, done.said
+        assert "total_tokens" in done.out
+
+
 def words_of(command: str) -> list[str]:
     """The command with this environment's programs, and its days moved to days the demo has."""
     today = datetime.now(UTC).date()

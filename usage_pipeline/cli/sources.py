@@ -28,11 +28,14 @@ def sources(context: click.Context, all_of_them: bool, as_json: bool) -> None:
     """Show the source tables, our rights on them, and their refused and stray rows; exit 3 if any."""
     if context.invoked_subcommand is not None:
         return
-    from usage_pipeline.sources import report
+    from usage_pipeline.sources import access, report
     from usage_pipeline.warehouse.connections import Role
 
-    with session.opened() as (found, warehouse), warehouse.begin(Role.READER) as connection:
-        made = report.make(connection, found.token_source, since=found.start if all_of_them else None)
+    with session.opened() as (found, warehouse):
+        with warehouse.begin(Role.LOGIN) as connection:  # our roles may not exist yet; the source comes first
+            adapter = access.active(connection, found.token_source)
+        with warehouse.begin(Role.READER) as connection:
+            made = report.make(connection, adapter.name, since=found.start if all_of_them else None)
     if as_json:
         console.emit_json(asdict(made), needs_attention=made.needs_attention)
     else:

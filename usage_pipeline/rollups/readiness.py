@@ -10,9 +10,10 @@ from usage_pipeline.warehouse.migrations import state
 
 def require(warehouse: Warehouse, chosen: str | None) -> Adapter:
     """The active adapter, once everything a run stands on has been looked at."""
-    with warehouse.begin(Role.WRITER) as connection:
+    with warehouse.begin(Role.LOGIN) as connection:  # our roles may not exist yet; the source comes first
         adapter = access.active(connection, chosen)
         access.require_tables(connection, adapter)
+    with warehouse.begin(Role.WRITER) as connection:
         found = state.read(connection, functions.wanted(adapter))
         if not found.is_current:
             what = ", ".join([*found.pending, *(f"the functions of {name}" for name in found.outdated)])
