@@ -1,0 +1,60 @@
+"""The group that holds every verb, and how each of them may end."""
+
+import shlex
+import sys
+from typing import Final
+
+import click
+from click.exceptions import NoArgsIsHelpError
+
+from usage_pipeline import refusals, settings
+from usage_pipeline.cli import backfill, demo, migrate, sources, usage
+from usage_pipeline.cli.console import narrate
+from usage_pipeline.refusals import Refusal
+
+_EXAMPLES: Final = """\b
+Examples:
+  usage-pipeline usage tokens --user "Ada Lovelace"
+  usage-pipeline backfill tokens_daily --from yesterday --to today
+"""
+
+
+@click.group(
+    epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(package_name="usage-pipeline", prog_name="usage-pipeline")
+def program() -> None:
+    """Exact token usage per user and period, from the rows your application already writes."""
+
+
+for command in (demo.demo, migrate.migrate, sources.sources, backfill.backfill, usage.usage):
+    program.add_command(command)
+
+
+def run() -> int:
+    """The exit code of one verb; what went wrong is told in one line."""
+    form = settings.program()
+    try:
+        code = program(prog_name=form, standalone_mode=False)
+    except Refusal as refusal:
+        return _failed(refusal.line(form), refusal.exit_code)
+    except NoArgsIsHelpError as help_page:
+        click.echo(help_page.format_message())
+        return help_page.exit_code
+    except click.ClickException as error:
+        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else form
+        said = error.format_message().rstrip(".?")
+        return _failed(f"{said}. Help: {where} --help", error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        again = f"{form} {shlex.join(sys.argv[1:])}"
+        return _failed(f"interrupted; what is committed stays. Go on: {again}", refusals.INTERRUPTED)
+    except BrokenPipeError:
+        return refusals.FAILED
+    except (OSError, UnicodeError) as error:
+        return _failed(f"{error}. Fix: see that it can be read and written", refusals.FAILED)
+    return code if isinstance(code, int) else 0
+
+
+def _failed(line: str, code: int) -> int:
+    narrate(line, style="red")
+    return code
