@@ -94,3 +94,11 @@ class Chat:
         )
         self.messages.append(row)
         return row
+
+
+def set_clock(connection: psycopg.Connection, instant: datetime) -> None:
+    """What the database says the time is, from now on; only test databases have this table."""
+    connection.execute("create table if not exists usage_private.test_clock (instant timestamptz)")
+    connection.execute("grant select on usage_private.test_clock to public")
+    connection.execute("delete from usage_private.test_clock")
+    connection.execute("insert into usage_private.test_clock values (%s)", [instant])

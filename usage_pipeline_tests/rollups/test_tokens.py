@@ -18,7 +18,7 @@ from usage_pipeline.rollups.tokens import Outcome
 from usage_pipeline.warehouse import embedded, statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
-from usage_pipeline_tests.factories import NOON, Chat
+from usage_pipeline_tests.factories import NOON, Chat, set_clock
 
 TODAY = NOON.date()
 DAY = window(Grain.DAILY, TODAY)
@@ -129,16 +129,14 @@ def test_the_open_day_is_read_up_to_the_clock(
 ) -> None:
     """An answer stamped ahead of the clock must not be counted twice: stored, and again in the raw tail."""
     with server.connect(database) as connection:
-        connection.execute("create table usage_private.test_clock (instant timestamptz)")
-        connection.execute("insert into usage_private.test_clock values (%s)", [NOON])
-        connection.execute("grant select on usage_private.test_clock to public")
+        set_clock(connection, NOON)
     chat.answer(at=NOON - timedelta(seconds=1))
     chat.answer(at=NOON)
     outcome = run(warehouse)
     assert outcome.coverage.until == NOON
     assert outcome.entry.source_rows == 1
     with server.connect(database) as connection:
-        connection.execute("update usage_private.test_clock set instant = instant + interval '3 days'")
+        set_clock(connection, NOON + timedelta(days=3))
     outcome = run(warehouse)
     assert outcome.coverage.until == DAY.end
     assert outcome.entry.source_rows == 2
@@ -217,9 +215,7 @@ def test_a_run_locks_before_it_looks(
 ) -> None:
     """A run that reads first and waits then writes what is no longer true: an older reading would win."""
     with server.connect(database) as connection:
-        connection.execute("create table usage_private.test_clock (instant timestamptz)")
-        connection.execute("insert into usage_private.test_clock values (%s)", [NOON])
-        connection.execute("grant select on usage_private.test_clock to public")
+        set_clock(connection, NOON)
     tokens.ensure_partitions(warehouse, DAY, DAY)
     conversation = chat.session(user_id=chat.user()).conversation_id
     chat.answer(at=NOON - timedelta(hours=1), conversation_id=conversation)
@@ -236,9 +232,7 @@ def test_a_run_locks_before_it_looks(
         wait_for_a_lock(server, database)
         chat.answer(at=NOON + timedelta(minutes=30), conversation_id=conversation)
         with server.connect(database) as connection:
-            connection.execute(
-                "update usage_private.test_clock set instant = %s", [NOON + timedelta(hours=1)]
-            )
+            set_clock(connection, NOON + timedelta(hours=1))
         held.commit()
         outcome = waiting.result(10)
     assert outcome.coverage.until == NOON + timedelta(hours=1), "the clock is read after the lock"

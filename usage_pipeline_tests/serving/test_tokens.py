@@ -11,7 +11,7 @@ from usage_pipeline.rollups import tokens as rollup
 from usage_pipeline.serving import tokens
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
-from usage_pipeline_tests.factories import NOON, Chat
+from usage_pipeline_tests.factories import NOON, Chat, set_clock
 
 FIRST = NOON.date()
 
@@ -107,11 +107,9 @@ def test_a_day_read_in_part_makes_a_range_incomplete(
 ) -> None:
     """A day computed at noon and never again misses its afternoon, however complete the day after it is."""
     with server.connect(database) as connection:
-        connection.execute("create table usage_private.test_clock (instant timestamptz)")
-        connection.execute("insert into usage_private.test_clock values (%s)", [NOON])
-        connection.execute("grant select on usage_private.test_clock to public")
+        set_clock(connection, NOON)
         compute(warehouse, FIRST, FIRST)
-        connection.execute("update usage_private.test_clock set instant = instant + interval '5 days'")
+        set_clock(connection, NOON + timedelta(days=5))
         compute(warehouse, day(1), day(1))
     with warehouse.begin(Role.READER) as connection:
         covered = tokens.coverage(connection, FIRST, day(1))

@@ -12,7 +12,7 @@ from usage_pipeline.demo.oracle import Day
 from usage_pipeline.periods.calendar import Grain, Window, window
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
-from usage_pipeline_tests.factories import NOON, Chat
+from usage_pipeline_tests.factories import NOON, Chat, set_clock
 
 TODAY = window(Grain.DAILY, NOON.date())
 UNREPORTED = ("cached_prompt_tokens", "cache_write_tokens", "reasoning_tokens")
@@ -97,10 +97,7 @@ class Source:
     def set_clock(self, instant: datetime) -> None:
         """The one clock of every rule stands still at this instant."""
         with self.server.connect(self.database) as connection, connection.transaction():
-            connection.execute("drop table if exists usage_private.test_clock")
-            connection.execute("create table usage_private.test_clock (instant timestamptz)")
-            connection.execute("insert into usage_private.test_clock values (%s)", [instant])
-            connection.execute("grant select on usage_private.test_clock to public")
+            set_clock(connection, instant)
 
 
 def event(usage: Usage) -> Event:
