@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -176,6 +177,13 @@ def _read(file: Path) -> dict[str, Any]:
             raise Refusal(
                 f"`{key}` in {file} cannot be used", why="it must be a text", fix="correct the line"
             )
+    if re.search(r"://[^/@]*:[^@]*@", str(values.get("database_url", ""))):
+        raise Refusal(
+            f"{file} holds a password",
+            why="a file is copied, backed up and shown",
+            fix="leave the password out there and set USAGE_DATABASE_URL, or use a password file (.pgpass)",
+            exit_code=refusals.REFUSED,
+        )
     unknown = sorted(set(values) - set(STORED))
     if unknown:
         known = ", ".join(STORED)

@@ -46,6 +46,7 @@ def test_a_demo_never_takes_somebodys_database(tmp_path: Path) -> None:
         ("start = '1999-12-31'", "from 2000-01-01 to today"),
         ("start = '2999-01-01'", "from 2000-01-01 to today"),
         ("token_source = ['x']", "must be a text"),
+        ("database_url = 'postgresql://u:canary@127.0.0.1/d'", "holds a password"),
         ("statr = '2026-01-01'", "unknown key `statr`"),
         ("start", "cannot be read"),
     ],
