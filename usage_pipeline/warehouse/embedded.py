@@ -296,6 +296,7 @@ def _initialise(server: Server) -> None:
     command = [
         str(_runnable_programs(server) / "bin" / "initdb"),
         *("-D", str(draft), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"),
+        *_locale(server),
         "--no-instructions",
     ]
     done = subprocess.run(
@@ -314,6 +315,16 @@ def _initialise(server: Server) -> None:
     with (draft / "postgresql.conf").open("a", encoding="utf-8") as file:
         file.write(_CONFIGURATION)
     draft.rename(server.data)
+
+
+def _locale(server: Server) -> list[str]:
+    """From 17 on PostgreSQL knows letters by itself, the same everywhere: É is the upper case of é."""
+    shown = subprocess.run(
+        [str(server.programs / "bin" / "postgres"), "--version"], capture_output=True, text=True, check=False
+    )
+    words = shown.stdout.split()
+    major = int(words[2].split(".")[0]) if len(words) > 2 and words[2][0].isdigit() else 0
+    return ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if major >= 17 else []
 
 
 def _launch(server: Server) -> None:

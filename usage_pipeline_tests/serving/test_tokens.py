@@ -63,6 +63,7 @@ def test_what_belongs_to_nobody_stands_last(chat: Chat, warehouse: Warehouse) ->
 
 def test_a_person_is_found_by_id_name_or_part_of_it(chat: Chat, warehouse: Warehouse) -> None:
     ada, grace, gracie = chat.user("Ada Lovelace"), chat.user("Grace"), chat.user("Gracie 100% O'Hara")
+    emile = chat.user("Émile Borel")
     unnamed = uuid4()
     chat.answer(sender_user_id=unnamed)
     chat.answer()
@@ -73,6 +74,7 @@ def test_a_person_is_found_by_id_name_or_part_of_it(chat: Chat, warehouse: Wareh
             return tokens.person(connection, wanted).user_id
 
         assert found(str(ada)) == found("LOVELACE") == ada
+        assert found("émile") == found("ÉMILE") == emile
         assert found("grace") == grace, "a whole name wins over a part of another"
         assert found("100%") == found("O'Hara") == gracie
         assert found(str(unnamed)) == unnamed
