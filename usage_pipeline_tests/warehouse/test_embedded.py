@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from usage_pipeline.refusals import Refusal
-from usage_pipeline.warehouse import embedded
+from usage_pipeline.warehouse import binaries, embedded
 from usage_pipeline.warehouse.embedded import Server
 
 FAST = ("-c", "fsync=off")  # safe enough where the machine itself is not switched off
@@ -24,7 +24,7 @@ FAST = ("-c", "fsync=off")  # safe enough where the machine itself is not switch
 HOLDER = """
 import sys, time
 from pathlib import Path
-from usage_pipeline.warehouse import embedded
+from usage_pipeline.warehouse import binaries, embedded
 with embedded.held(embedded.of(Path(sys.argv[1]))):
     print("held", flush=True)
     time.sleep(60)
@@ -104,7 +104,7 @@ def notes(server: Server) -> list[str]:
 
 def as_its_account(server: Server, *command: str) -> "subprocess.Popen[bytes]":
     """A process of somebody who has nothing to do with us, under the account the server runs under."""
-    identity = embedded._as_account(server)
+    identity = binaries.identity(server.account)
     return subprocess.Popen(command, cwd="/", stdin=subprocess.DEVNULL, **identity)
 
 
