@@ -37,7 +37,7 @@ def tokens_daily(
 
     Counts every answer of the model, also those that report no tokens or make no sense (with 0 tokens, in
     columns of their own). What belongs to nobody known stands under the nil UUID. One row per user and day:
-    `select * from usage.user_token_usage where period_type = 'daily' and period_start = '2026-01-31'`.
+    `select * from usage.user_token_usage where period_type = 'daily' and period_start = '2026-01-31 00:00Z'`.
     """
     days = partitions.days(list(context.partition_keys))
     windows = list(calendar.windows(Grain.DAILY, days[0], days[-1]))
