@@ -15,7 +15,7 @@ from usage_pipeline.warehouse.connections import open_warehouse
 warehouse = open_warehouse(settings.load())
 
 defs = dg.Definitions(
-    assets=[*specs.specs(), tokens_daily],
+    assets=[*specs.specs(), *dg.with_source_code_references([tokens_daily])],
     resources={"warehouse": warehouse},
     executor=dg.in_process_executor,  # the work is done by the database; a process a step would only cost
 )

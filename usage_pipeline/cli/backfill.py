@@ -12,7 +12,7 @@ from usage_pipeline.refusals import USAGE, Refusal
 from usage_pipeline.warehouse import session
 
 if TYPE_CHECKING:
-    from usage_pipeline.rollups.tokens import Outcome
+    from usage_pipeline.rollups.rollup import Outcome
     from usage_pipeline.settings import Settings
 
 

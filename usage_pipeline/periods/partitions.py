@@ -5,7 +5,7 @@ from datetime import date
 import dagster as dg
 
 from usage_pipeline import settings
-from usage_pipeline.periods.calendar import Grain, floor
+from usage_pipeline.periods.calendar import Grain, Window, floor
 
 START = settings.load().start
 
@@ -15,3 +15,8 @@ daily = dg.DailyPartitionsDefinition(start_date=floor(Grain.DAILY, START).isofor
 def days(keys: list[str]) -> list[date]:
     """The days that partition keys stand for."""
     return [date.fromisoformat(key) for key in keys]
+
+
+def key(period: Window) -> str:
+    """The partition key of a period, as Dagster writes it for days, weeks and months."""
+    return period.start.date().isoformat()

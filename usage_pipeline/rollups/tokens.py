@@ -2,13 +2,13 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import Connection, RowMapping
 
-from usage_pipeline.periods.calendar import Window
+from usage_pipeline.periods.calendar import Grain, Window
 from usage_pipeline.refusals import Refusal
+from usage_pipeline.rollups.rollup import Outcome, Rollup
 from usage_pipeline.warehouse import ledger, statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.ledger import Coverage, Entry
@@ -18,25 +18,7 @@ CODE_VERSION: Final = "1"
 PERIOD_TYPE: Final = "daily"
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What the run of one period found, wrote and took."""
-
-    rollup: str
-    coverage: Coverage
-    entry: Entry
-    user_count: int
-    inserted: int
-    updated: int
-    deleted: int
-    seconds: float
-
-    @property
-    def changed(self) -> int:
-        return self.inserted + self.updated + self.deleted
-
-
-def run_day(warehouse: Warehouse, window: Window, *, run_id: str) -> Outcome:
+def run_day(warehouse: Warehouse, window: Window, run_id: str) -> Outcome:
     """Recompute one day from its source; nothing is stored unless the books balance."""
     began = time.perf_counter()
     with warehouse.begin(Role.WRITER) as connection:
@@ -45,10 +27,14 @@ def run_day(warehouse: Warehouse, window: Window, *, run_id: str) -> Outcome:
         stored = _stored(connection, window)
         _require_conservation(window, written, stored)
         entry = _entry(written, stored)
-        ledger.record(connection, ROLLUP, coverage, entry, run_id=run_id, code_version=CODE_VERSION)
+        took = time.perf_counter() - began
+        ledger.record(
+            connection, ROLLUP, coverage, entry,
+            run_id=run_id, code_version=CODE_VERSION, duration_ms=round(took * 1000),
+        )  # fmt: skip
     return Outcome(
-        ROLLUP, coverage, entry, stored["user_count"],
-        written["inserted"], written["updated"], written["deleted"], time.perf_counter() - began,
+        ROLLUP, coverage, entry, written["inserted"], written["updated"], written["deleted"],
+        time.perf_counter() - began,
     )  # fmt: skip
 
 
@@ -93,6 +79,7 @@ def _entry(written: RowMapping, stored: RowMapping) -> Entry:
         unmetered_rows=written["unmetered_rows"],
         refused_rows=written["refused_rows"],
         stored_rows=stored["stored_rows"],
+        hourly_rows=written["hourly_rows"],
         totals=totals,
         checksum=stored["checksum"],
     )
@@ -107,3 +94,6 @@ def _require_conservation(window: Window, written: RowMapping, stored: RowMappin
             why="the source has {} answers, {} were computed and {} would be stored".format(*counted),
             fix="$ migrate status tells whether a function was altered; $ migrate apply makes it anew",
         )
+
+
+DAILY: Final = Rollup(ROLLUP, Grain.DAILY, CODE_VERSION, ensure_partitions, run_day)

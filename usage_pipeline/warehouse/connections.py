@@ -65,6 +65,18 @@ class Warehouse:
         except DBAPIError as error:
             raise _plainly(error, self.place) from None
 
+    @contextmanager
+    def session(self, role: Role) -> Iterator[Connection]:
+        """A session that outlives its transactions, for what holds as long as it lives."""
+        try:
+            with self.engine(role).connect() as connection:
+                try:
+                    yield connection
+                finally:
+                    connection.invalidate()  # whatever it holds ends with it, not with the pool
+        except DBAPIError as error:
+            raise _plainly(error, self.place) from None
+
     def dispose(self) -> None:
         for engine in self._engines.values():
             engine.dispose()
@@ -72,7 +84,11 @@ class Warehouse:
 
     def _create_engine(self, role: Role) -> Engine:
         engine = sa.create_engine(
-            self._url, pool_size=self.connections, max_overflow=0, pool_pre_ping=False, hide_parameters=True
+            self._url,
+            pool_size=self.connections + 1,
+            max_overflow=0,
+            pool_pre_ping=False,
+            hide_parameters=True,
         )
 
         @sa.event.listens_for(engine, "do_connect")

@@ -253,7 +253,7 @@ def fill(warehouse: Warehouse, first: date, last: date) -> None:
     days = list(windows(Grain.DAILY, first, last))
     tokens.ensure_partitions(warehouse, days[0], days[-1])
     for day in days:
-        tokens.run_day(warehouse, day, run_id="test")
+        tokens.run_day(warehouse, day, "test")
 
 
 def buffers_of_a_day(warehouse: Warehouse) -> int:

@@ -14,7 +14,7 @@ from usage_pipeline.demo import oracle, verification
 from usage_pipeline.periods.calendar import Grain, window
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups import tokens
-from usage_pipeline.rollups.tokens import Outcome
+from usage_pipeline.rollups.rollup import Outcome
 from usage_pipeline.warehouse import embedded, statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
@@ -28,7 +28,7 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 def run(warehouse: Warehouse, day: date = TODAY) -> Outcome:
     one = window(Grain.DAILY, day)
     tokens.ensure_partitions(warehouse, one, one)
-    return tokens.run_day(warehouse, one, run_id="test")
+    return tokens.run_day(warehouse, one, "test")
 
 
 def stored(warehouse: Warehouse) -> dict[tuple[date, UUID], oracle.Day]:
@@ -228,7 +228,7 @@ def test_a_run_locks_before_it_looks(
         run(warehouse)
         statement = "select 1 from usage.rollup_ledger where period_start = %(start)s for update"
     with ThreadPoolExecutor(1) as pool, ledger_row_held(server, database, statement) as held:
-        waiting = pool.submit(tokens.run_day, warehouse, DAY, run_id="second")
+        waiting = pool.submit(tokens.run_day, warehouse, DAY, "second")
         wait_for_a_lock(server, database)
         chat.answer(at=NOON + timedelta(minutes=30), conversation_id=conversation)
         with server.connect(database) as connection:

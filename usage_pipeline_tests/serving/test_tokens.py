@@ -24,7 +24,7 @@ def compute(warehouse: Warehouse, first: date, last: date) -> None:
     days = list(windows(Grain.DAILY, first, last))
     rollup.ensure_partitions(warehouse, days[0], days[-1])
     for each in days:
-        rollup.run_day(warehouse, each, run_id="test")
+        rollup.run_day(warehouse, each, "test")
 
 
 def test_conversations_of_a_range_are_counted_once(chat: Chat, warehouse: Warehouse) -> None:

@@ -192,7 +192,7 @@ def run(source: Source) -> tuple[dict[tuple[date, UUID], oracle.Day], dict[date,
     periods = [window(Grain.DAILY, day) for day in DAYS]
     tokens.ensure_partitions(source.warehouse, periods[0], periods[-1])
     for period in periods:
-        tokens.run_day(source.warehouse, period, run_id="test")
+        tokens.run_day(source.warehouse, period, "test")
     bounds = {"window_start": periods[0].start, "window_end": periods[-1].end}
     with source.warehouse.begin(Role.READER) as connection:
         stored = verification.stored_days(connection, bounds)

@@ -59,12 +59,14 @@ select 'relation', relations.oid::regclass::text,
 from relations
 union all
 select 'column', attribute.attrelid::regclass || '.' || attribute.attname,
-  concat_ws(' ', attribute.attnum, format_type(attribute.atttypid, attribute.atttypmod), attribute.attnotnull,
+  concat_ws(' ', row_number() over (partition by attribute.attrelid order by attribute.attnum),
+    format_type(attribute.atttypid, attribute.atttypmod), attribute.attnotnull,
     attribute.attgenerated, attribute.attidentity, pg_get_expr(preset.adbin, preset.adrelid),
     col_description(attribute.attrelid, attribute.attnum))
 from pg_attribute attribute
 left join pg_attrdef preset on preset.adrelid = attribute.attrelid and preset.adnum = attribute.attnum
-where attribute.attrelid in (select relations.oid from relations where relations.relkind <> 'i') and attribute.attnum > 0
+where attribute.attrelid in (select relations.oid from relations where relations.relkind <> 'i')
+  and attribute.attnum > 0 and not attribute.attisdropped
 union all
 select 'constraint', con.conrelid::regclass || '.' || con.conname, pg_get_constraintdef(con.oid)
 from pg_constraint con where con.conrelid in (select relations.oid from relations)

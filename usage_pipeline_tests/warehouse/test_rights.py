@@ -23,6 +23,7 @@ PERIOD_TYPES = ("daily", "weekly", "monthly", "yearly")
 PARTITION = "usage_parts.user_token_usage_daily_2026_03"
 USAGE = "usage.user_token_usage"
 LEDGER = "usage.rollup_ledger"
+BACKFILLS = "usage.backfills"
 ROLES = (Role.WRITER, Role.READER, Role.RETENTION)
 ROW = (
     "insert into {table} (period_type, period_start, user_id, period_end)"
@@ -122,6 +123,9 @@ def test_the_rights_of_each_role_are_these_and_no_more(each_warehouse: Warehouse
             " where schema.nspname like 'usage%' and held.grantee <> schema.nspowner order by 1, 2",
         )
     assert found == [
+        (BACKFILLS, "usage_reader", "select"),
+        (BACKFILLS, "usage_retention", "select"),
+        (BACKFILLS, "usage_writer", "insert, select, update"),
         (LEDGER, "usage_reader", "select"),
         (LEDGER, "usage_retention", "select"),
         (LEDGER, "usage_writer", "insert, select, update"),
@@ -162,8 +166,8 @@ def test_row_security_is_enabled_and_forced_on_every_table(each_warehouse: Wareh
             " ('usage'::regnamespace, 'usage_parts'::regnamespace)",
         )
     tables = {str(name) for name, _ in found}
-    assert {LEDGER, USAGE, PARTITION, "usage_parts.user_token_usage_yearly_2026"} <= tables
-    assert len(tables) == 2 + 2 * len(PERIOD_TYPES)
+    assert {LEDGER, BACKFILLS, USAGE, PARTITION, "usage_parts.user_token_usage_yearly_2026"} <= tables
+    assert len(tables) == 3 + 2 * len(PERIOD_TYPES)
     assert [name for name, is_forced in found if not is_forced] == []
 
 
@@ -368,6 +372,6 @@ def test_a_run_says_that_a_partition_is_missing(chat: Chat, warehouse: Warehouse
 
     chat.answer()
     with pytest.raises(Refusal, match="no partition of relation"):
-        tokens.run_day(warehouse, DAY, run_id="test")
+        tokens.run_day(warehouse, DAY, "test")
     with warehouse.begin(Role.READER) as connection:
         assert rows(connection, "select from usage.rollup_ledger") == []

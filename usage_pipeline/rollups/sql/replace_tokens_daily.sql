@@ -1,6 +1,7 @@
 -- replace_tokens_daily: makes the stored rows of one day equal the source; one row says what was written.
 -- Binds: window_start, window_end (the day), covered_until (where reading stops).
--- Only differences are written: running it twice changes nothing.
+-- Only differences are written: running it twice changes nothing. The source's own count comes from a second call of
+-- its function, hour by hour: a rollup that loses rows cannot agree with itself, and no JSON is read for it.
 with computed as materialized (
   select *
   from usage_private.tokens_of_window(
@@ -67,15 +68,27 @@ added as (
   )
   order by computed.user_id
   returning 1
+),
+hours as (
+  select
+    pg_catalog.date_bin('1 hour', event.occurred_at, cast(:window_start as timestamptz)) as hour_start,
+    pg_catalog.count(*) as source_rows
+  from usage.token_events(cast(:window_start as timestamptz), cast(:covered_until as timestamptz)) event
+  group by 1
 )
 select
   (select pg_catalog.count(*) from added) as inserted,
   (select pg_catalog.count(*) from moved) as updated,
   (select pg_catalog.count(*) from vanished) as deleted,
-  (
-    select pg_catalog.count(*)
-    from usage.token_events(cast(:window_start as timestamptz), cast(:covered_until as timestamptz))
-  ) as source_rows,
+  (select coalesce(pg_catalog.sum(hours.source_rows), 0)::bigint from hours) as source_rows,
+  array(
+    select coalesce(hours.source_rows, 0)
+    from pg_catalog.generate_series(
+      cast(:window_start as timestamptz), cast(:window_end as timestamptz) - interval '1 hour', interval '1 hour'
+    ) hour (starts)
+    left join hours on hours.hour_start = hour.starts
+    order by hour.starts
+  ) as hourly_rows,
   coalesce(pg_catalog.sum(computed.message_count), 0)::bigint as message_count,
   coalesce(pg_catalog.sum(computed.message_count) filter (
     where computed.user_id = '00000000-0000-0000-0000-000000000000'), 0)::bigint as unattributed_rows,

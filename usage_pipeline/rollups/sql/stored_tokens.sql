@@ -1,8 +1,7 @@
--- stored_tokens: what stands stored for one period: rows, users, sums and a checksum that equal sets share.
+-- stored_tokens: what stands stored for one period: rows, sums and a checksum that equal sets share.
 -- Binds: period_type, window_start, window_end.
 select
   pg_catalog.count(*) as stored_rows,
-  pg_catalog.count(*) filter (where stored.user_id <> '00000000-0000-0000-0000-000000000000') as user_count,
   coalesce(pg_catalog.sum(stored.message_count), 0)::bigint as message_count,
   pg_catalog.jsonb_build_object(
     'total_prompt_tokens', coalesce(pg_catalog.sum(stored.total_prompt_tokens), 0),

@@ -9,9 +9,11 @@ set
   unmetered_rows = :unmetered_rows,
   refused_rows = :refused_rows,
   stored_rows = :stored_rows,
+  hourly_rows = cast(:hourly_rows as bigint[]),
   totals = cast(:totals as jsonb),
   checksum = :checksum,
   run_id = :run_id,
   code_version = :code_version,
+  duration_ms = :duration_ms,
   computed_at = usage_private.now()
 where rollup = :rollup and period_start = cast(:period_start as timestamptz)

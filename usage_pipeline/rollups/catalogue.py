@@ -1,0 +1,36 @@
+"""What the catalogue says of an asset whatever is in it: its table, columns, statements and files."""
+
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any, Final
+
+import dagster as dg
+
+from usage_pipeline.rollups import columns
+from usage_pipeline.warehouse import statements
+
+_TABLE: Final = "usage.user_token_usage"
+_KEY: Final = "period_type, period_start, user_id"
+
+
+def of_tokens(sql: Sequence[str]) -> dict[str, Any]:
+    """Of an asset that fills the table of tokens with these statements of the room."""
+    return {
+        "dagster/table_name": _TABLE,
+        "dagster/column_schema": columns.schema(columns.USER_TOKEN_USAGE, _KEY),
+        "dagster/column_lineage": columns.lineage(columns.USER_TOKEN_USAGE),
+        "dagster/code_references": dg.CodeReferencesMetadataValue(
+            code_references=[_file(name) for name in sql]
+        ),
+        "columns_from": columns.mapping(columns.USER_TOKEN_USAGE),
+        "sql": dg.MetadataValue.md("\n".join(_shown(name) for name in sql)),
+    }
+
+
+def _file(name: str) -> dg.LocalFileCodeReference:
+    path = files("usage_pipeline.rollups.sql").joinpath(f"{name}.sql")
+    return dg.LocalFileCodeReference(file_path=str(path), line_number=1, label=f"{name}.sql")
+
+
+def _shown(name: str) -> str:
+    return f"```sql\n{statements.read('rollups.sql', name)}```\n"

@@ -1,0 +1,42 @@
+"""What every rollup is, and what the run of one of its periods found."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from usage_pipeline.periods.calendar import Grain, Window
+from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.ledger import Coverage, Entry
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the run of one period found, wrote and took."""
+
+    rollup: str
+    coverage: Coverage
+    entry: Entry
+    inserted: int
+    updated: int
+    deleted: int
+    seconds: float
+    is_kept: bool = False  # an earlier run of the same backfill has finished it
+
+    @property
+    def user_count(self) -> int:
+        """Known users with usage; what belongs to nobody stands in one row more."""
+        return self.entry.stored_rows - (self.entry.unattributed_rows > 0)
+
+    @property
+    def changed(self) -> int:
+        return self.inserted + self.updated + self.deleted
+
+
+@dataclass(frozen=True)
+class Rollup:
+    """One asset as its runs see it; the name is also the ledger's word for it."""
+
+    name: str
+    grain: Grain
+    code_version: str
+    ensure_partitions: Callable[[Warehouse, Window, Window], None]
+    compute: Callable[[Warehouse, Window, str], Outcome]  # the period, and the run that computes it

@@ -1,0 +1,139 @@
+"""A Dagster run of a rollup: recorded, taken up where it broke off, a transaction a period."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+import dagster as dg
+
+from usage_pipeline import settings
+from usage_pipeline.periods import calendar, partitions
+from usage_pipeline.periods.calendar import Window
+from usage_pipeline.refusals import Refusal
+from usage_pipeline.rollups import metadata, ranges, readiness
+from usage_pipeline.rollups.ranges import Failed
+from usage_pipeline.rollups.rollup import Outcome, Rollup
+from usage_pipeline.warehouse import backfills, ledger
+from usage_pipeline.warehouse.backfills import Asked, Held
+from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.ledger import Coverage, Entry
+
+BACKFILL_TAG: Final = "usage/backfill"
+RANGE_TAG: Final = "dagster/asset_partition_range_start"
+ROOT_RUN_TAG: Final = "dagster/root_run_id"
+
+
+@dataclass
+class _Progress:
+    """What is committed so far, by partition, and what failed."""
+
+    done: dict[str, Outcome] = field(default_factory=dict)
+    failed: list[Failed] = field(default_factory=list)
+
+
+def run(
+    context: dg.AssetExecutionContext, warehouse: Warehouse, rollup: Rollup
+) -> dg.MaterializeResult[None]:
+    """Compute the partitions of this run; one that fails is the only one missing."""
+    days = partitions.days(list(context.partition_keys))
+    windows = list(calendar.windows(rollup.grain, days[0], days[-1]))
+    progress = _Progress()
+    try:
+        readiness.require(warehouse, settings.load().token_source)
+        rollup.ensure_partitions(warehouse, windows[0], windows[-1])
+        with _recorded(context, warehouse, rollup, windows) as held:
+            _compute(warehouse, rollup, windows, progress, held, context.run.run_id)
+    except Refusal as refusal:
+        raise dg.Failure(str(refusal), allow_retries=False) from None
+    except BaseException:
+        _report(context, progress.done)
+        raise
+    if progress.failed:
+        _report(context, progress.done)
+        missing = len(windows) - len(progress.done)
+        raise dg.Failure(_blame(progress.failed, missing), allow_retries=False)
+    for day, outcome in progress.done.items():
+        context.add_asset_metadata(metadata.of_period(outcome), partition_key=day)
+    return dg.MaterializeResult()
+
+
+@contextmanager
+def _recorded(
+    context: dg.AssetExecutionContext, warehouse: Warehouse, rollup: Rollup, windows: Sequence[Window]
+) -> Iterator[Held | None]:
+    """The backfill that this run is part of; the run of a single partition is none."""
+    tags = context.run.tags
+    if RANGE_TAG not in tags:
+        yield None
+        return
+    first, last = windows[0].start.date(), windows[-1].start.date()
+    asked = Asked((rollup.name,), first, last, rollup.code_version)
+    known = tags.get(BACKFILL_TAG)
+    with backfills.held(
+        warehouse, asked, run_id=context.run.run_id, root_run_id=tags.get(ROOT_RUN_TAG),
+        backfill_id=int(known) if known else None,
+    ) as held:  # fmt: skip
+        context.instance.add_run_tags(context.run.run_id, {BACKFILL_TAG: str(held.id)})
+        yield held
+
+
+def _compute(
+    warehouse: Warehouse,
+    rollup: Rollup,
+    windows: Sequence[Window],
+    progress: _Progress,
+    held: Held | None,
+    run_id: str,
+) -> None:
+    """Every period that no earlier run of the same backfill has finished."""
+    kept = _kept(warehouse, rollup, windows, held) if held else {}
+    for window in kept:
+        _note(warehouse, progress, kept[window])
+    rest = [window for window in windows if window not in kept]
+    for ended in ranges.run(
+        rest, lambda window: rollup.compute(warehouse, window, run_id), connections=warehouse.connections
+    ):
+        if isinstance(ended, Failed):
+            progress.failed.append(ended)
+        else:
+            _note(warehouse, progress, ended.result)
+    if held:
+        held.has_failed = bool(progress.failed)
+
+
+def _kept(
+    warehouse: Warehouse, rollup: Rollup, windows: Sequence[Window], held: Held
+) -> Mapping[Window, Outcome]:
+    whole = Window(windows[0].start, windows[-1].end)
+    with warehouse.begin(Role.WRITER) as connection:
+        found = ledger.finished(
+            connection, rollup.name, whole, run_ids=held.run_ids, code_version=rollup.code_version
+        )
+    return {window: _as_it_stands(rollup, window, found[window]) for window in sorted(found)}
+
+
+def _as_it_stands(rollup: Rollup, window: Window, entry: Entry) -> Outcome:
+    return Outcome(rollup.name, Coverage(window, window.end, entry.totals), entry, 0, 0, 0, 0.0, is_kept=True)
+
+
+def _note(warehouse: Warehouse, progress: _Progress, outcome: Outcome) -> None:
+    progress.done[partitions.key(outcome.coverage.window)] = outcome
+    warehouse.progress(outcome)
+
+
+def _report(context: dg.AssetExecutionContext, done: Mapping[str, Outcome]) -> None:
+    """Tell Dagster what is committed before the run fails: a failed run counts as nothing done."""
+    for day, outcome in done.items():
+        context.instance.report_runless_asset_event(
+            dg.AssetMaterialization(
+                context.asset_key, partition=day, metadata=dict(metadata.of_period(outcome))
+            )
+        )
+
+
+def _blame(failed: Sequence[Failed], missing: int) -> str:
+    """Which period failed first and why, and how many were not computed in all."""
+    first = min(failed, key=lambda each: each.window)
+    others = f" and {missing - 1} more" if missing > 1 else ""
+    return f"{partitions.key(first.window)}{others} not computed: {first.refusal}"

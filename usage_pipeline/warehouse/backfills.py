@@ -1,0 +1,106 @@
+"""Backfills: recorded when they start, alive while a session holds them, taken up again if interrupted."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+
+from sqlalchemy import Connection
+
+from usage_pipeline.refusals import REFUSED, Refusal
+from usage_pipeline.warehouse import statements
+from usage_pipeline.warehouse.connections import ConnectionLost, Role, Warehouse
+
+LISTED: Final = 20
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What somebody asked for: these days of these assets, by this code."""
+
+    assets: tuple[str, ...]
+    first: date
+    last: date
+    code_version: str
+
+
+@dataclass(frozen=True)
+class Backfill:
+    """One that is recorded; `state` is running, interrupted, done or failed."""
+
+    id: int
+    asked: Asked
+    run_ids: tuple[str, ...]
+    started_at: datetime
+    ended_at: datetime | None
+    state: str
+    finished_count: int
+
+
+@dataclass
+class Held:
+    """One that this process works on. What its earlier runs have finished is not computed again."""
+
+    id: int
+    run_ids: tuple[str, ...]
+    has_failed: bool = False
+
+
+@contextmanager
+def held(
+    warehouse: Warehouse, asked: Asked, *, run_id: str, root_run_id: str | None, backfill_id: int | None
+) -> Iterator[Held]:
+    """Record a range, or take up the one that this run goes on with, and hold it while the body works."""
+    with warehouse.session(Role.WRITER) as connection:
+        taken = _take(connection, asked, run_id, root_run_id, backfill_id)
+        yield taken
+        with suppress(ConnectionLost), warehouse.begin(Role.WRITER) as ending:
+            state = "failed" if taken.has_failed else "done"
+            statements.run(ending, "warehouse.sql", "end_backfill", backfill_id=taken.id, state=state)
+
+
+def newest(connection: Connection, most: int = LISTED) -> list[Backfill]:
+    """The last backfills, the newest first."""
+    rows = statements.run(connection, "warehouse.sql", "backfills", most=most).mappings()
+    return [
+        Backfill(
+            row["id"],
+            Asked(tuple(row["assets"]), row["first_date"], row["last_date"], row["code_version"]),
+            tuple(row["run_ids"]),
+            row["started_at"],
+            row["ended_at"],
+            row["state"],
+            row["finished_count"],
+        )
+        for row in rows
+    ]
+
+
+def unfinished(known: Sequence[Backfill], asked: Asked) -> Backfill | None:
+    """The newest one of exactly this range, unless it came to its end."""
+    same = next((each for each in known if each.asked == asked), None)
+    return same if same and same.state != "done" else None
+
+
+def _take(
+    connection: Connection, asked: Asked, run_id: str, root_run_id: str | None, backfill_id: int | None
+) -> Held:
+    binds = {
+        "assets": list(asked.assets), "first_date": asked.first, "last_date": asked.last,
+        "code_version": asked.code_version, "run_id": run_id,
+    }  # fmt: skip
+    before = {"root_run_id": root_run_id, "backfill_id": backfill_id}
+    row = statements.run(connection, "warehouse.sql", "resume_backfill", **binds, **before).one_or_none()
+    if row is None:
+        row = statements.run(connection, "warehouse.sql", "insert_backfill", **binds).one()
+    taken = Held(int(row[0]), tuple(row[1]))
+    if not statements.run(connection, "warehouse.sql", "hold_backfill", backfill_id=taken.id).scalar_one():
+        raise Refusal(
+            f"backfill {taken.id} is running already",
+            why="another run of the same range works on it",
+            fix="wait for it; $ backfill --list shows how far it is",
+            exit_code=REFUSED,
+        )
+    connection.commit()
+    return taken

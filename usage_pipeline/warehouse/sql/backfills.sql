@@ -1,0 +1,25 @@
+-- The backfills, newest first: what was asked for, how far it came by the ledger, and whether it still runs.
+-- Binds: most.
+select
+  backfill.id, backfill.assets, backfill.first_date, backfill.last_date, backfill.code_version, backfill.run_ids,
+  backfill.started_at, backfill.ended_at,
+  case when backfill.state = 'running' and holder.pid is null then 'interrupted' else backfill.state end as state,
+  (
+    select pg_catalog.count(*)
+    from usage.rollup_ledger ledger
+    where ledger.rollup = any (backfill.assets)
+      and ledger.run_id = any (backfill.run_ids)
+      and ledger.period_start >= backfill.first_date::timestamp at time zone 'UTC'
+      and ledger.period_start < (backfill.last_date + 1)::timestamp at time zone 'UTC'
+  ) as finished_count
+from usage.backfills backfill
+left join lateral (
+  select pg_catalog.min(held.pid) as pid
+  from pg_catalog.pg_locks held
+  where held.locktype = 'advisory' and held.objsubid = 2 and held.granted
+    and held.database = (select base.oid from pg_catalog.pg_database base where base.datname = pg_catalog.current_database())
+    and held.classid::bigint = pg_catalog.hashtext('usage_pipeline.backfills')::bigint & 4294967295
+    and held.objid::bigint = backfill.id
+) holder on true
+order by backfill.id desc
+limit cast(:most as bigint)

@@ -1,0 +1,13 @@
+-- The periods of a range that these runs have finished: read to their end, by this code. What was covered in part
+-- is not finished. Binds: rollup, window_start, window_end, run_ids, code_version.
+select
+  ledger.period_start, ledger.period_end, ledger.source_rows, ledger.unattributed_rows, ledger.total_only_rows,
+  ledger.unmetered_rows, ledger.refused_rows, ledger.stored_rows, ledger.hourly_rows, ledger.totals, ledger.checksum
+from usage.rollup_ledger ledger
+where ledger.rollup = :rollup
+  and ledger.period_start >= cast(:window_start as timestamptz)
+  and ledger.period_start < cast(:window_end as timestamptz)
+  and ledger.run_id = any (cast(:run_ids as text[]))
+  and ledger.code_version = :code_version
+  and ledger.state <> 'partial'
+  and ledger.covered_until = ledger.period_end
