@@ -8,11 +8,15 @@ for category in (dg.BetaWarning, dg.PreviewWarning):
     warnings.filterwarnings("ignore", category=category)
 
 from usage_pipeline import settings
+from usage_pipeline.rollups import tokens
 from usage_pipeline.rollups.assets import tokens_daily
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse.connections import open_warehouse
 
 warehouse = open_warehouse(settings.load())
+
+rollups = {each.name: each for each in (tokens.DAILY,)}
+"""What can be computed, by the asset's name."""
 
 defs = dg.Definitions(
     assets=[*specs.specs(), *dg.with_source_code_references([tokens_daily])],

@@ -1,39 +1,112 @@
-"""`backfill ASSET --from --to`: a range of days, in this process, on the stack's Dagster instance."""
+"""`backfill ASSET --from --to`: a plan, a range of days on the stack's Dagster instance, what changed."""
 
-from collections.abc import Iterator, Sequence
+import sys
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime
+from dataclasses import replace
+from datetime import date
 from typing import TYPE_CHECKING
 
 import click
 
-from usage_pipeline.cli import console, stack
-from usage_pipeline.refusals import USAGE, Refusal
-from usage_pipeline.warehouse import session
+from usage_pipeline.cli import backfill_job, backfill_words, console, stack
+from usage_pipeline.cli.backfill_job import Job
+from usage_pipeline.refusals import Refusal
+from usage_pipeline.warehouse import backfills, session
+from usage_pipeline.warehouse.connections import Role
 
 if TYPE_CHECKING:
+    import dagster as dg
+
     from usage_pipeline.rollups.rollup import Outcome
     from usage_pipeline.settings import Settings
 
 
 @click.command()
-@click.argument("asset")
-@click.option("--from", "first", type=console.DAY, required=True, help="First day, UTC.")
-@click.option("--to", "last", type=console.DAY, required=True, help="Last day, inclusive.")
-def backfill(asset: str, first: date, last: date) -> None:
-    """Compute a range of days again from the source; nothing changes where nothing differs."""
-    with stack.ending_on_signals(), session.opened(dagster=True) as (found, _):
-        check_range(found, first, last)
-        outcomes = run(found, asset, first, last)
-    for line in summary(outcomes):
+@click.argument("asset", required=False)
+@click.option("--from", "first", type=console.DAY, help="First day, UTC.")
+@click.option("--to", "last", type=console.DAY, help="Last day, inclusive.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.option("--restart", is_flag=True, help="Compute also what an interrupted backfill has finished.")
+@click.option("--list", "listed", is_flag=True, help="Show the last backfills and how far they came.")
+@click.option("--json", "as_json", is_flag=True, help="With --list: one JSON document.")
+@click.pass_context
+def backfill(
+    context: click.Context, asset: str | None, first: date | None, last: date | None,
+    dry_run: bool, yes: bool, restart: bool, listed: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Compute a range of days again from the source; nothing changes where nothing differs.
+
+    One that was interrupted goes on where it broke off when the same command is given again.
+    """
+    if listed:
+        _list(as_json)
+        return
+    if asset is None or first is None or last is None:
+        raise click.UsageError("name an ASSET, --from and --to, or give --list", context)
+    with stack.ending_on_signals(), session.opened(dagster=not dry_run) as (found, _):
+        job = backfill_job.asked_for(found, asset, first, last)
+        job = replace(job, before=None) if restart else job
+        asks = not yes and sys.stdin.isatty() and sys.stderr.isatty()
+        _plan(job, waits=asks or dry_run, say=click.echo if dry_run else console.narrate)
+        if dry_run:
+            return
+        if asks and not click.confirm("Go on?", default=True, err=True):
+            console.narrate("Nothing was computed.")
+            return
+        began = time.perf_counter()
+        outcomes = _run(found, job)
+    for line in backfill_words.summary(outcomes, time.perf_counter() - began):
         console.narrate(line)
 
 
 def run(found: "Settings", asset: str, first: date, last: date) -> "list[Outcome]":
     """Run the asset over the range as one Dagster run; what every day found and wrote."""
+    return _run(found, backfill_job.asked_for(found, asset, first, last))
+
+
+def _run(found: "Settings", job: Job) -> "list[Outcome]":
+    import dagster as dg
+
+    from usage_pipeline.definitions import warehouse
+    from usage_pipeline.rollups import orphans
+
     stack.prepare(found)
-    with _plainly():
-        return _run(found, asset, first, last)
+    outcomes: list[Outcome] = []
+    with (
+        _plainly(),
+        dg.DagsterInstance.get() as instance,
+        console.bar(job.rollup.name, job.asked.days) as progress,
+    ):
+
+        def watch(outcome: "Outcome") -> None:
+            outcomes.append(outcome)
+            progress.advance(progress.task_ids[0])
+
+        orphans.bury(instance, orphans.known_to(warehouse))
+        warehouse.progress = watch
+        try:
+            _execute(instance, job)
+        except dg.Failure as failure:
+            done = f"{len(outcomes)} days were computed and stay" if outcomes else "nothing was stored"
+            raise Refusal(f"the run failed; {done}", why=failure.description or "") from None
+    warehouse.dispose()
+    return outcomes
+
+
+def _execute(instance: "dg.DagsterInstance", job: Job) -> None:
+    import dagster as dg
+
+    from usage_pipeline.definitions import defs
+
+    defs.resolve_implicit_global_asset_job_def().execute_in_process(
+        instance=instance,
+        asset_selection=[dg.AssetKey(job.rollup.name)],
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        tags=job.tags,
+    )
 
 
 @contextmanager
@@ -55,80 +128,25 @@ def _plainly() -> Iterator[None]:
         ) from None
 
 
-def _run(found: "Settings", asset: str, first: date, last: date) -> "list[Outcome]":
-    import dagster as dg
+def _plan(job: Job, *, waits: bool, say: Callable[[str], None]) -> None:
+    """Tell what will be done; `waits`: somebody wants to know it, and exactly, before it is done."""
+    from usage_pipeline.definitions import warehouse
+    from usage_pipeline.rollups import planning
 
-    from usage_pipeline.definitions import defs, warehouse
-    from usage_pipeline.rollups import readiness
-
-    keys = {node.key.to_user_string() for node in defs.resolve_all_asset_specs() if node.partitions_def}
-    if asset not in keys:
-        raise Refusal(
-            f"there is no asset `{asset}` to compute",
-            why=f"known are: {', '.join(sorted(keys))}",
-            fix="correct the name",
-            exit_code=USAGE,
-        )
-    readiness.require(warehouse, found.token_source)
-    outcomes: list[Outcome] = []
-    job = defs.resolve_implicit_global_asset_job_def()
-    with (
-        dg.DagsterInstance.get() as instance,
-        console.bar(asset, (last - first).days + 1) as progress,
-    ):
-
-        def watch(outcome: "Outcome") -> None:
-            outcomes.append(outcome)
-            progress.advance(progress.task_ids[0])
-
-        warehouse.progress = watch
-        try:
-            job.execute_in_process(
-                instance=instance,
-                asset_selection=[dg.AssetKey(asset)],
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-                tags={
-                    "dagster/asset_partition_range_start": first.isoformat(),
-                    "dagster/asset_partition_range_end": last.isoformat(),
-                },
-            )
-        except dg.Failure as failure:
-            done = f"{len(outcomes)} days were computed and stay" if outcomes else "nothing was stored"
-            raise Refusal(f"the run failed; {done}", why=failure.description or "") from None
-    warehouse.dispose()
-    return outcomes
+    patience_ms = planning.PATIENCE_MS if waits else planning.HASTE_MS
+    plan = planning.make(warehouse, job.rollup, job.whole, job.asked.days, patience_ms=patience_ms)
+    say(f"{job.rollup.name} from {job.asked.first} to {job.asked.last}")
+    for name, text in backfill_words.facts(job, plan):
+        say(f"  {name:<9} {text}")
 
 
-def check_range(found: "Settings", first: date, last: date) -> None:
-    """Both days are inclusive, in order, and have a partition."""
-    today = datetime.now(UTC).date()
-    if first > last:
-        raise Refusal(f"--from {first} comes after --to {last}", fix="swap the two dates", exit_code=USAGE)
-    if first < found.start:
-        raise Refusal(
-            f"--from {first} lies before the first day {found.start}",
-            why="no partition begins earlier",
-            fix=f"$ sources start {first}",
-            exit_code=USAGE,
-        )
-    if last > today:
-        raise Refusal(
-            f"--to {last} has not come yet",
-            why=f"today is {today} (UTC)",
-            fix=f"end the range on {today} or before",
-            exit_code=USAGE,
-        )
-
-
-def summary(outcomes: "Sequence[Outcome]") -> list[str]:
-    """What a backfill did, in two lines."""
-    inserted, updated, deleted = (
-        sum(getattr(each, name) for each in outcomes) for name in ("inserted", "updated", "deleted")
-    )
-    changed = sum(each.changed > 0 for each in outcomes)
-    answers = sum(each.entry.source_rows for each in outcomes)
-    seconds = sum(each.seconds for each in outcomes)
-    return [
-        f"{len(outcomes):,} days computed from {answers:,} answers in {seconds:.1f} s, {changed:,} changed",
-        f"rows inserted {inserted:,} · updated {updated:,} · deleted {deleted:,}",
-    ]
+def _list(as_json: bool) -> None:
+    with session.opened() as (_, warehouse), warehouse.begin(Role.READER) as connection:
+        known = backfills.newest(connection)
+    if as_json:
+        console.emit_json([backfill_words.document(each) for each in known])
+        return
+    if not known:
+        console.narrate("No backfill was started yet.")
+    for each in known:
+        click.echo(backfill_words.line(each))

@@ -21,6 +21,7 @@ from usage_pipeline.warehouse.ledger import Coverage, Entry
 
 BACKFILL_TAG: Final = "usage/backfill"
 RANGE_TAG: Final = "dagster/asset_partition_range_start"
+RANGE_END_TAG: Final = "dagster/asset_partition_range_end"
 ROOT_RUN_TAG: Final = "dagster/root_run_id"
 
 

@@ -1,6 +1,6 @@
 """Backfills: recorded when they start, alive while a session holds them, taken up again if interrupted."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -23,6 +23,10 @@ class Asked:
     first: date
     last: date
     code_version: str
+
+    @property
+    def days(self) -> int:
+        return (self.last - self.first).days + 1
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,19 @@ def held(
             statements.run(ending, "warehouse.sql", "end_backfill", backfill_id=taken.id, state=state)
 
 
-def newest(connection: Connection, most: int = LISTED) -> list[Backfill]:
+def newest(connection: Connection) -> list[Backfill]:
     """The last backfills, the newest first."""
-    rows = statements.run(connection, "warehouse.sql", "backfills", most=most).mappings()
+    return _read(connection, most=LISTED, assets=None, first_date=None, last_date=None, code_version=None)
+
+
+def unfinished(connection: Connection, asked: Asked) -> Backfill | None:
+    """The newest one of exactly this range, unless it came to its end."""
+    same = _read(connection, most=1, **_binds(asked))
+    return same[0] if same and same[0].state != "done" else None
+
+
+def _read(connection: Connection, **binds: object) -> list[Backfill]:
+    rows = statements.run(connection, "warehouse.sql", "backfills", **binds).mappings()
     return [
         Backfill(
             row["id"],
@@ -77,19 +91,17 @@ def newest(connection: Connection, most: int = LISTED) -> list[Backfill]:
     ]
 
 
-def unfinished(known: Sequence[Backfill], asked: Asked) -> Backfill | None:
-    """The newest one of exactly this range, unless it came to its end."""
-    same = next((each for each in known if each.asked == asked), None)
-    return same if same and same.state != "done" else None
+def _binds(asked: Asked) -> dict[str, object]:
+    return {
+        "assets": list(asked.assets), "first_date": asked.first, "last_date": asked.last,
+        "code_version": asked.code_version,
+    }  # fmt: skip
 
 
 def _take(
     connection: Connection, asked: Asked, run_id: str, root_run_id: str | None, backfill_id: int | None
 ) -> Held:
-    binds = {
-        "assets": list(asked.assets), "first_date": asked.first, "last_date": asked.last,
-        "code_version": asked.code_version, "run_id": run_id,
-    }  # fmt: skip
+    binds = {**_binds(asked), "run_id": run_id}
     before = {"root_run_id": root_run_id, "backfill_id": backfill_id}
     row = statements.run(connection, "warehouse.sql", "resume_backfill", **binds, **before).one_or_none()
     if row is None:

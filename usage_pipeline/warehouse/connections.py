@@ -33,6 +33,10 @@ class ConnectionLost(Refusal):
     """The database is not there, or no longer; whatever is asked next will fail as well."""
 
 
+class TooSlow(Refusal):
+    """A statement took longer than its caller was willing to wait."""
+
+
 class Warehouse:
     """The database of the aggregates and its sources, as the roles that may touch it."""
 
@@ -190,6 +194,8 @@ def _plainly(error: DBAPIError, place: str) -> Refusal:
         return ConnectionLost(
             f"the connection to {place} was lost", why="nothing of this step was stored", fix="run it again"
         )
+    if original.sqlstate == "57014":
+        return TooSlow("a statement was cancelled", why=_primary(original), fix="run it again")
     if original.sqlstate == "55P03":
         return Refusal(
             "a lock was not had in time",

@@ -1,17 +1,17 @@
 -- The backfills, newest first: what was asked for, how far it came by the ledger, and whether it still runs.
--- Binds: most.
+-- Binds: assets, first_date, last_date, code_version (exactly these; NULL: all), most.
 select
   backfill.id, backfill.assets, backfill.first_date, backfill.last_date, backfill.code_version, backfill.run_ids,
   backfill.started_at, backfill.ended_at,
   case when backfill.state = 'running' and holder.pid is null then 'interrupted' else backfill.state end as state,
-  (
+  case when backfill.state = 'done' then backfill.last_date - backfill.first_date + 1 else (
     select pg_catalog.count(*)
     from usage.rollup_ledger ledger
     where ledger.rollup = any (backfill.assets)
       and ledger.run_id = any (backfill.run_ids)
       and ledger.period_start >= backfill.first_date::timestamp at time zone 'UTC'
       and ledger.period_start < (backfill.last_date + 1)::timestamp at time zone 'UTC'
-  ) as finished_count
+  ) end as finished_count
 from usage.backfills backfill
 left join lateral (
   select pg_catalog.min(held.pid) as pid
@@ -21,5 +21,11 @@ left join lateral (
     and held.classid::bigint = pg_catalog.hashtext('usage_pipeline.backfills')::bigint & 4294967295
     and held.objid::bigint = backfill.id
 ) holder on true
+where cast(:assets as text[]) is null or (
+  backfill.assets = cast(:assets as text[])
+  and backfill.first_date = cast(:first_date as date)
+  and backfill.last_date = cast(:last_date as date)
+  and backfill.code_version = cast(:code_version as text)
+)
 order by backfill.id desc
 limit cast(:most as bigint)

@@ -1,0 +1,88 @@
+"""What `backfill` says: the plan before, the sums and the differences after, and the list of all."""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from usage_pipeline.warehouse.backfills import Backfill
+
+if TYPE_CHECKING:
+    from usage_pipeline.cli.backfill_job import Job
+    from usage_pipeline.rollups.planning import Plan
+    from usage_pipeline.rollups.rollup import Outcome
+
+_CHANGES_SHOWN: Final = 10
+
+
+def facts(job: "Job", plan: "Plan") -> Iterator[tuple[str, str]]:
+    """What will be done, a fact a line."""
+    yield "days", f"{plan.periods:,}, {plan.computed:,} of them computed before"
+    how = "in the source" if plan.is_counted else "by the planner's estimate"
+    yield "answers", f"{'' if plan.is_counted else 'about '}{plan.source_rows:,} {how}"
+    if plan.seconds is None:
+        yield "estimate", "none: nothing was computed here yet"
+    else:
+        rest = 1 - (job.before.finished_count / job.asked.days if job.before else 0)
+        left = _duration(plan.seconds * rest)
+        yield "estimate", f"about {left}, {plan.at_once} at a time, by the last runs"
+    if job.before:
+        stand = f"{job.before.finished_count:,} of {job.asked.days:,} days stand"
+        yield "resumes", f"backfill {job.before.id} of {job.before.started_at:%Y-%m-%d %H:%M} UTC: {stand}"
+        yield "", "(--restart computes them again)"
+    if plan.ahead_until:
+        yield (
+            "clock",
+            f"{plan.ahead_count:,} answers lie ahead of the database's clock ({plan.clock:%Y-%m-%d %H:%M}), "
+            f"up to {plan.ahead_until:%Y-%m-%d %H:%M}: they count once it gets there",
+        )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def summary(outcomes: "Sequence[Outcome]", seconds: float) -> list[str]:
+    """What a backfill did: the sums, and the days that were known and are different now."""
+    fresh = [each for each in outcomes if not each.is_kept]
+    inserted, updated, deleted = (
+        sum(getattr(each, name) for each in fresh) for name in ("inserted", "updated", "deleted")
+    )
+    changed = sum(each.changed > 0 for each in fresh)
+    answers = sum(each.entry.source_rows for each in fresh)
+    kept = len(outcomes) - len(fresh)
+    return [
+        f"{len(fresh):,} days computed from {answers:,} answers in {seconds:.1f} s, {changed:,} changed"
+        + (f"; {kept:,} stood already" if kept else ""),
+        f"rows inserted {inserted:,} · updated {updated:,} · deleted {deleted:,}",
+        *_differences([each for each in fresh if each.changed and each.coverage.before]),
+    ]
+
+
+def _differences(changed: "Sequence[Outcome]") -> Iterator[str]:
+    for each in sorted(changed, key=lambda one: one.coverage.window)[:_CHANGES_SHOWN]:
+        before, now = each.coverage.before, each.entry.totals
+        answers, tokens = (now[name] - before.get(name, 0) for name in ("message_count", "total_tokens"))
+        yield f"  {each.coverage.window.start:%Y-%m-%d}  {answers:+,} answers  {tokens:+,} tokens"
+    if len(changed) > _CHANGES_SHOWN:
+        yield f"  and {len(changed) - _CHANGES_SHOWN:,} days more"
+
+
+def line(each: Backfill) -> str:
+    """One backfill in the list."""
+    took = _duration((each.ended_at - each.started_at).total_seconds()) if each.ended_at else ""
+    return (
+        f"{each.id:>5}  {each.state:<11}  {', '.join(each.asked.assets)}  {each.asked.first} to"
+        f" {each.asked.last}  {each.finished_count:,} of {each.asked.days:,} days"
+        f"  {each.started_at:%Y-%m-%d %H:%M} UTC  {took}".rstrip()
+    )
+
+
+def document(each: Backfill) -> dict[str, object]:
+    """One backfill for a program."""
+    return {
+        "id": each.id, "state": each.state, "assets": each.asked.assets, "from": each.asked.first,
+        "to": each.asked.last, "code_version": each.asked.code_version, "finished_days": each.finished_count,
+        "days": each.asked.days, "started_at": each.started_at, "ended_at": each.ended_at,
+        "run_ids": each.run_ids,
+    }  # fmt: skip
