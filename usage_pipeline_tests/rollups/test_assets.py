@@ -1,7 +1,11 @@
 """The asset as Dagster runs it: a range is one run, each day says what it found, and no secret is written."""
 
+import base64
+import re
 from collections.abc import Iterator, Mapping
 from datetime import date, timedelta
+from pathlib import Path
+from xml.etree import ElementTree
 
 import dagster as dg
 import pytest
@@ -9,11 +13,14 @@ from sqlalchemy.engine import make_url
 
 from usage_pipeline.definitions import defs
 from usage_pipeline.periods import partitions
+from usage_pipeline.rollups import runs
 from usage_pipeline.rollups.assets import tokens_daily
+from usage_pipeline.rollups.columns import USER_TOKEN_USAGE
 from usage_pipeline.sources import specs
-from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse import backfills
+from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
-from usage_pipeline_tests.factories import NOON, Chat
+from usage_pipeline_tests.factories import NOON, Chat, set_clock
 
 FIRST = NOON.date()
 
@@ -25,7 +32,7 @@ def instance() -> Iterator[dg.DagsterInstance]:
 
 
 def materialize(
-    instance: dg.DagsterInstance, warehouse: Warehouse, first: date, last: date
+    instance: dg.DagsterInstance, warehouse: Warehouse, first: date, last: date, **more: str
 ) -> dg.ExecuteInProcessResult:
     return dg.materialize(
         [tokens_daily, *specs.specs()],
@@ -36,6 +43,7 @@ def materialize(
         tags={
             "dagster/asset_partition_range_start": first.isoformat(),
             "dagster/asset_partition_range_end": last.isoformat(),
+            **{f"dagster/{name}": value for name, value in more.items()},
         },
     )
 
@@ -47,7 +55,7 @@ def numbers(instance: dg.DagsterInstance) -> Mapping[str | None, Mapping[str, ob
         record.partition_key: {
             name: value.value for name, value in record.asset_materialization.metadata.items()
         }
-        for record in records
+        for record in reversed(records)  # the newest comes last and stays
         if record.asset_materialization
     }
 
@@ -73,6 +81,13 @@ def test_a_range_is_one_run_with_a_word_for_each_day(
     assert [found[day]["unattributed_messages"] for day in days] == [0, 0, 1]
     assert [found[day]["refused_messages"] for day in days] == [0, 0, 1]
     assert all(isinstance(found[day]["duration_ms"], int) for day in days)
+    assert [found[day]["conversations"] for day in days] == [1, 0, 2]
+    pictures = [str(found[day]["answers_by_hour"]) for day in days]
+    assert ["most 1 from 12:00 UTC" in pictures[0], "none" in pictures[1]] == [True, True]
+    assert all(len(picture) < 1500 for picture in pictures), "every partition keeps its own"
+    for picture in pictures:
+        encoded = re.findall(r"base64,([^)]+)\)", picture)
+        assert ElementTree.fromstring(base64.b64decode(encoded[0])).tag.endswith("svg")  # noqa: S314 - our own
 
 
 def test_a_hidden_source_fails_the_run_by_name(
@@ -94,27 +109,125 @@ def test_a_day_that_fails_is_the_only_one_missing(
     days = [NOON + timedelta(days=number) for number in range(5)]
     for day in days:
         chat.answer(at=day, conversation_id=session.conversation_id)
-    with server.connect(database) as connection:
-        connection.execute(
-            "create function public.fail() returns trigger language plpgsql as $$"
-            " begin raise exception 'this day is cursed'; end $$"
-        )
-        connection.execute(
-            "create trigger cursed before insert on usage.rollup_ledger for each row"
-            " when (new.period_start = '2026-03-06 00:00:00+00') execute function public.fail()"
-        )
+    curse(server, database, "2026-03-06")
     assert not materialize(instance, warehouse, FIRST, FIRST + timedelta(days=4)).success
     keys = [day.date().isoformat() for day in days]
     assert sorted(str(key) for key in numbers(instance)) == [key for key in keys if key != "2026-03-06"]
     assert "2026-03-06 not computed: the database refused (P0001): this day is cursed" in events(instance)
+    lift(server, database)
     with server.connect(database) as connection:
-        connection.execute("drop trigger cursed on usage.rollup_ledger")
         stored = connection.execute(
             "select count(distinct period_start) from usage.user_token_usage"
         ).fetchone()
     assert stored == (4,)
     assert materialize(instance, warehouse, FIRST, FIRST + timedelta(days=4)).success
     assert sorted(str(key) for key in numbers(instance)) == keys
+
+
+def computed_by(server: Server, database: str) -> dict[str, str]:
+    """Which run the ledger names for each day."""
+    with server.connect(database) as connection:
+        rows = connection.execute(
+            "select to_char(period_start, 'YYYY-MM-DD'), run_id from usage.rollup_ledger"
+            " where covered_until is not null"
+        ).fetchall()
+    return dict(rows)
+
+
+def curse(server: Server, database: str, day: str) -> None:
+    """From now on this day fails."""
+    with server.connect(database) as connection:
+        connection.execute(
+            "create function public.fail() returns trigger language plpgsql as $$"
+            " begin raise exception 'this day is cursed'; end $$"
+        )
+        connection.execute(
+            f"create trigger cursed before insert on usage.rollup_ledger for each row"
+            f" when (new.period_start = '{day} 00:00:00+00') execute function public.fail()"
+        )
+
+
+def lift(server: Server, database: str) -> None:
+    with server.connect(database) as connection:
+        connection.execute("drop trigger cursed on usage.rollup_ledger")
+
+
+def test_a_retry_goes_on_and_a_new_launch_computes_again(
+    chat: Chat, warehouse: Warehouse, instance: dg.DagsterInstance, server: Server, database: str
+) -> None:
+    """A retry that begins anew may never end; a launch that leaves days out computes nothing."""
+    session = chat.session(user_id=chat.user())
+    for number in range(4):
+        chat.answer(at=NOON + timedelta(days=number), conversation_id=session.conversation_id)
+    last = FIRST + timedelta(days=3)
+    curse(server, database, "2026-03-06")
+    failed = materialize(instance, warehouse, FIRST, last)
+    assert not failed.success
+    first_run = computed_by(server, database)
+    assert sorted(first_run) == ["2026-03-04", "2026-03-05", "2026-03-07"]
+    lift(server, database)
+    retried = materialize(
+        instance, warehouse, FIRST, last, root_run_id=failed.run_id, parent_run_id=failed.run_id
+    )
+    assert retried.success
+    second_run = computed_by(server, database)
+    assert second_run == {**first_run, "2026-03-06": retried.run_id}
+    found = numbers(instance)
+    assert len(found) == 4, "it tells of the finished days too"
+    assert [found[day]["messages"] for day in sorted(second_run)] == [1] * 4
+    assert [found[day]["tokens"] for day in sorted(second_run)] == [15] * 4
+    assert all("most 1 from 12:00 UTC" in str(found[day]["answers_by_hour"]) for day in second_run)
+    assert [("duration_ms" in found[day]) for day in sorted(second_run)] == [False, False, True, False]
+    of_a_finished_one = materialize(
+        instance, warehouse, FIRST, last, root_run_id=failed.run_id, parent_run_id=retried.run_id
+    )
+    assert set(computed_by(server, database).values()) == {of_a_finished_one.run_id}
+    launched = materialize(instance, warehouse, FIRST, last)
+    assert set(computed_by(server, database).values()) == {launched.run_id}
+    with warehouse.begin(Role.READER) as connection:
+        listed = backfills.newest(connection)
+    assert [(each.state, each.run_ids) for each in listed] == [
+        ("done", (launched.run_id,)),
+        ("done", (of_a_finished_one.run_id,)),
+        ("done", (failed.run_id, retried.run_id)),
+    ]
+    tags = instance.get_run_by_id(launched.run_id)
+    assert tags is not None
+    assert tags.tags[runs.BACKFILL_TAG] == str(listed[0].id)
+
+
+def test_other_code_does_not_go_on_with_what_older_code_began(
+    chat: Chat, warehouse: Warehouse, instance: dg.DagsterInstance, server: Server, database: str
+) -> None:
+    """Half a range by one rule and half by another is no range."""
+    chat.answer()
+    curse(server, database, "2026-03-05")
+    failed = materialize(instance, warehouse, FIRST, FIRST + timedelta(days=1))
+    lift(server, database)
+    with server.connect(database) as connection:
+        connection.execute("update usage.backfills set code_version = '0'")
+        connection.execute("update usage.rollup_ledger set code_version = '0'")
+    retried = materialize(instance, warehouse, FIRST, FIRST + timedelta(days=1), root_run_id=failed.run_id)
+    assert set(computed_by(server, database).values()) == {retried.run_id}
+
+
+def test_a_day_that_was_read_in_part_is_not_finished(
+    chat: Chat, warehouse: Warehouse, instance: dg.DagsterInstance, server: Server, database: str
+) -> None:
+    """Today is computed up to some instant: going on later must read the rest of it."""
+    with server.connect(database) as connection:
+        set_clock(connection, NOON + timedelta(days=1))
+    curse(server, database, "2026-03-04")
+    failed = materialize(instance, warehouse, FIRST, FIRST + timedelta(days=1))
+    assert sorted(computed_by(server, database)) == ["2026-03-05"]
+    lift(server, database)
+    chat.answer(at=NOON + timedelta(days=1, hours=1))
+    with server.connect(database) as connection:
+        set_clock(connection, NOON + timedelta(days=2))
+    assert materialize(
+        instance, warehouse, FIRST, FIRST + timedelta(days=1), root_run_id=failed.run_id
+    ).success
+    assert numbers(instance)["2026-03-05"]["messages"] == 1
 
 
 @pytest.mark.parametrize("host", ["/nowhere", "127.0.0.1:1"])
@@ -158,3 +271,36 @@ def test_today_has_a_partition_and_tomorrow_has_none() -> None:
     with dg.partition_loading_context(effective_dt=noon):
         keys = partitions.daily.get_partition_keys()
     assert keys[-1] == noon.date().isoformat()
+
+
+def test_the_catalogue_tells_the_truth_about_the_table(server: Server, database: str) -> None:
+    """A sentence on the page that differs from the comment in the database is one too many."""
+    with server.connect(database) as connection:
+        rows = connection.execute(
+            "select attname, format_type(atttypid, atttypmod), col_description(attrelid, attnum)"
+            " from pg_attribute where attrelid = 'usage.user_token_usage'::regclass and attnum > 0"
+            " order by attnum"
+        ).fetchall()
+    assert rows == [(each.name, each.type, each.meaning) for each in USER_TOKEN_USAGE]
+
+
+def test_what_the_catalogue_says_of_an_asset() -> None:
+    """Whoever stands before a number must find the table, the columns, the statement and the file."""
+    found = defs.resolve_assets_def(dg.AssetKey("tokens_daily")).get_asset_spec()
+    shown = found.metadata
+    assert shown["dagster/table_name"] == "usage.user_token_usage"
+    assert "insert into usage.user_token_usage" in shown["sql"].value
+    assert "usage_private.tokens_of_window" in shown["sql"].value
+    assert len(shown["columns_from"].records) == len(USER_TOKEN_USAGE)
+    lineage = shown["dagster/column_lineage"]
+    known = {
+        (spec.key, column.name)
+        for spec in specs.specs()
+        for column in spec.metadata["dagster/column_schema"].columns
+    }
+    named = {dep for deps in lineage.deps_by_column.values() for dep in deps}
+    assert {(dep.asset_key, dep.column_name) for dep in named} <= known
+    assert {dep.asset_key for dep in named} < {spec.key for spec in specs.specs()}
+    files = [Path(each.file_path) for each in shown["dagster/code_references"].value.code_references]
+    assert [file.name for file in files if not file.is_file()] == []
+    assert {file.name for file in files} == {"assets.py", "replace_tokens_daily.sql", "tokens_of_window.sql"}
