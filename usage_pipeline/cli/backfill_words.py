@@ -52,7 +52,7 @@ def summary(outcomes: "Sequence[Outcome]", seconds: float) -> list[str]:
     answers = sum(each.entry.source_rows for each in fresh)
     kept = len(outcomes) - len(fresh)
     return [
-        f"{len(fresh):,} days computed from {answers:,} answers in {seconds:.1f} s, {changed:,} changed"
+        f"{_days(len(fresh))} computed from {answers:,} answers in {seconds:.1f} s, {changed:,} changed"
         + (f"; {kept:,} stood already" if kept else ""),
         f"rows inserted {inserted:,} · updated {updated:,} · deleted {deleted:,}",
         *_differences([each for each in fresh if each.changed and each.coverage.before]),
@@ -65,7 +65,11 @@ def _differences(changed: "Sequence[Outcome]") -> Iterator[str]:
         answers, tokens = (now[name] - before.get(name, 0) for name in ("message_count", "total_tokens"))
         yield f"  {each.coverage.window.start:%Y-%m-%d}  {answers:+,} answers  {tokens:+,} tokens"
     if len(changed) > _CHANGES_SHOWN:
-        yield f"  and {len(changed) - _CHANGES_SHOWN:,} days more"
+        yield f"  and {_days(len(changed) - _CHANGES_SHOWN)} more"
+
+
+def _days(count: int) -> str:
+    return f"{count:,} day{'' if count == 1 else 's'}"
 
 
 def line(each: Backfill) -> str:
@@ -73,7 +77,7 @@ def line(each: Backfill) -> str:
     took = _duration((each.ended_at - each.started_at).total_seconds()) if each.ended_at else ""
     return (
         f"{each.id:>5}  {each.state:<11}  {', '.join(each.asked.assets)}  {each.asked.first} to"
-        f" {each.asked.last}  {each.finished_count:,} of {each.asked.days:,} days"
+        f" {each.asked.last}  {each.finished_count:,} of {_days(each.asked.days)}"
         f"  {each.started_at:%Y-%m-%d %H:%M} UTC  {took}".rstrip()
     )
 

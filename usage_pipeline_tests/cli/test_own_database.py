@@ -1,7 +1,11 @@
 """The verbs on a database that is somebody's own: what works, and what a wrong one is told in one line."""
 
 import json
+import os
+import pty
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,7 +19,7 @@ from usage_pipeline.warehouse import embedded
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests import stack
 from usage_pipeline_tests.conftest import TEMPLATE, cloned
-from usage_pipeline_tests.factories import Chat
+from usage_pipeline_tests.factories import Chat, set_clock
 from usage_pipeline_tests.stack import Checkout, Done
 
 TODAY = datetime.now(UTC).date()
@@ -179,3 +183,88 @@ def test_help_and_mistyped_verbs(checkout: Checkout) -> None:
         assert done.code == 2
         assert len(done.said.splitlines()) == 1
         assert "--help" in done.said
+
+
+def test_a_plan_comes_before_the_work(checkout: Checkout, server: Server) -> None:
+    """Whoever starts hours of work by mistake wants to have been told before."""
+    with cloned(server, TEMPLATE) as name:
+        own = Own(checkout, server, name)
+        with own.connect() as connection:
+            chat = Chat(connection)
+            for hour in range(3):
+                chat.answer(at=YESTERDAY + timedelta(hours=hour))
+        backfill = ("backfill", "tokens_daily", "--from", "yesterday", "--to", "yesterday")
+        planned = own(*backfill, "--dry-run")
+        assert planned.code == 0, planned.said
+        assert "days      1, 0 of them computed before" in planned.out
+        assert "answers   3 in the source" in planned.out
+        assert "none: nothing was computed here yet" in planned.out
+        assert "No backfill was started yet." in own("backfill", "--list").said
+        done = own(*backfill, "--yes")
+        assert done.code == 0, done.said
+        assert "1 day computed from 3 answers" in done.said
+        with own.connect() as connection:
+            Chat(connection).answer(at=YESTERDAY + timedelta(hours=5))
+        again = own(*backfill)
+        assert "days      1, 1 of them computed before" in again.said
+        assert "by the last runs" in again.said
+        assert f"{YESTERDAY:%Y-%m-%d}  +1 answers  +15 tokens" in again.said, "what changed is told by day"
+        listed = own("backfill", "--list").out.splitlines()
+        assert [line.split()[:2] for line in listed] == [["2", "done"], ["1", "done"]]
+        assert "1 of 1 day " in listed[0]
+
+
+@pytest.mark.parametrize(("answer", "computes"), [("n", False), ("", True)])
+def test_a_person_is_asked(checkout: Checkout, server: Server, answer: str, computes: bool) -> None:
+    """Enter goes on, as everywhere; a script is never asked."""
+    with cloned(server, TEMPLATE) as name:
+        own = Own(checkout, server, name)
+        url = f"postgresql://{embedded.LOGIN}@/{name}?host={server.sockets}"
+        ours, theirs = pty.openpty()
+        command = [sys.executable, "-m", "usage_pipeline", "backfill", "tokens_daily"]
+        with subprocess.Popen(
+            [*command, "--from", "yesterday", "--to", "yesterday"],
+            cwd=checkout.folder, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+            env=checkout.environment(USAGE_DATABASE_URL=url, USAGE_START=own.start, TERM="xterm"),
+        ) as process:  # fmt: skip
+            os.close(theirs)
+            said = read_until(ours, "Go on? [Y/n]")
+            os.write(ours, f"{answer}\n".encode())
+            said += read_until(ours, None)
+            assert process.wait(30) == 0, said
+        os.close(ours)
+        assert ("Nothing was computed." in said) is not computes
+        with own.connect() as connection:
+            connection.execute("set role usage_writer")
+            found = connection.execute("select count(*) from usage.rollup_ledger").fetchone()
+        assert found == (int(computes),)
+
+
+def read_until(terminal: int, words: str | None) -> str:
+    """What the terminal shows, up to these words or to its end."""
+    said = b""
+    while words is None or words.encode() not in said:
+        try:
+            said += os.read(terminal, 1000)
+        except OSError:  # the program has closed its side
+            break
+    return said.decode()
+
+
+def test_a_clock_that_is_behind_the_data(checkout: Checkout, server: Server) -> None:
+    """By a wrong clock a day is empty, or complete, that is neither."""
+    with cloned(server, TEMPLATE) as name:
+        own = Own(checkout, server, name)
+        with server.connect(name) as connection:
+            set_clock(connection, YESTERDAY + timedelta(hours=12))
+        with own.connect() as connection:
+            for day in (0, 1):
+                Chat(connection).answer(at=YESTERDAY + timedelta(days=day, hours=13))
+        behind = f"it says {YESTERDAY:%Y-%m-%d} 12:00"
+        refused(own.backfill(), 2, "has not come yet by the database's clock", behind)
+        done = own("backfill", "tokens_daily", "--from", "yesterday", "--to", "yesterday")
+        assert done.code == 0, done.said
+        assert "2 answers lie ahead of the database's clock" in done.said
+        assert f"up to {TODAY} 13:00" in done.said
+        assert "1 day computed from 0 answers" in done.said
+        assert "is read up to" in own("usage", "tokens", "--from", "yesterday", "--to", "yesterday").said
