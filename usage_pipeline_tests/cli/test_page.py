@@ -1,0 +1,213 @@
+"""Ranges launched from Dagster's page, as its buttons do: through the running web server and its daemon."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from usage_pipeline.cli.demo import DAYS
+from usage_pipeline.warehouse import embedded
+from usage_pipeline_tests import stack
+from usage_pipeline_tests.stack import Checkout
+
+pytestmark = pytest.mark.stack
+
+LAST: Final = datetime.now(UTC).date() - timedelta(days=1)
+FIRST: Final = LAST - timedelta(days=DAYS - 1)
+MIDDLE: Final = FIRST + timedelta(days=DAYS // 2)
+EVERY_DAY: Final = [str(FIRST + timedelta(days=number)) for number in range(DAYS)]
+LAUNCH: Final = """
+mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $p) {
+  __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }
+"""
+ENDED: Final = """
+query($id: String!) { partitionBackfillOrError(backfillId: $id) {
+  ... on PartitionBackfill { status runs(limit: 10) { id status } } } }
+"""
+STATUSES: Final = """
+{ assetNodeOrError(assetKey: {path: ["tokens_daily"]}) { ... on AssetNode {
+  partitionStats { numMaterialized numFailed }
+  assetPartitionStatuses { ... on TimePartitionStatuses { ranges { status startKey endKey } } } } } }
+"""
+METADATA: Final = """
+query($days: [String!]) { assetNodeOrError(assetKey: {path: ["tokens_daily"]}) { ... on AssetNode {
+  assetMaterializations(partitions: $days, limit: 1) { runId metadataEntries { label
+    ... on IntMetadataEntry { intValue } ... on MarkdownMetadataEntry { mdStr } } } } } }
+"""
+
+
+SAID: Final = """
+query($id: ID!) { logsForRun(runId: $id) { ... on EventConnection { events {
+  ... on MessageEvent { message } } } } }
+"""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A demo that runs: its page, and its database as nobody but its server may touch it."""
+
+    checkout: Checkout
+    address: str
+
+    def ask(self, query: str, **values: object) -> dict[str, Any]:
+        body = json.dumps({"query": query, "variables": values}).encode()
+        headers = {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.address}/graphql", body, headers)  # noqa: S310
+        with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - our own page
+            found: dict[str, Any] = json.load(answer)
+        assert "errors" not in found, found
+        data: dict[str, Any] = found["data"]
+        return data
+
+    def launch(self, days: list[str]) -> str:
+        """The id of a backfill as the page's dialog starts it."""
+        wanted = {"assetSelection": [{"path": ["tokens_daily"]}], "partitionNames": days}
+        launched = self.ask(LAUNCH, p=wanted)["launchPartitionBackfill"]
+        assert launched["__typename"] == "LaunchBackfillSuccess", launched
+        return str(launched["backfillId"])
+
+    def wait(
+        self, backfill: str, until: Callable[[dict[str, Any]], bool], seconds: float = 150
+    ) -> dict[str, Any]:
+        deadline = time.monotonic() + seconds
+        while True:
+            found: dict[str, Any] = self.ask(ENDED, id=backfill)["partitionBackfillOrError"]
+            if until(found):
+                return found
+            assert time.monotonic() < deadline, found
+            time.sleep(0.5)
+
+    def ended(self, backfill: str) -> dict[str, Any]:
+        return self.wait(backfill, lambda found: str(found["status"]).startswith(("COMPLETED", "FAILED")))
+
+    def partitions(self) -> tuple[int, int, list[str]]:
+        """How many are green, how many red, and the red ones."""
+        node = self.ask(STATUSES)["assetNodeOrError"]
+        red = [each for each in node["assetPartitionStatuses"]["ranges"] if each["status"] == "FAILED"]
+        assert all(each["startKey"] == each["endKey"] for each in red)
+        stats = node["partitionStats"]
+        return stats["numMaterialized"], stats["numFailed"], [each["startKey"] for each in red]
+
+    def worker_of(self, run_id: str) -> int:
+        """The process that carries out a run, by what it said at its start."""
+        events = self.ask(SAID, id=run_id)["logsForRun"]["events"]
+        said = " ".join(str(event.get("message")) for event in events)
+        return int(re.findall(r"Started process for run \(pid: (\d+)\)", said)[0])
+
+    def execute(self, statement: str) -> list[tuple[Any, ...]]:
+        with embedded.of(self.checkout.demo_home).connect(embedded.DATABASE) as connection:
+            cursor = connection.execute(statement.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    def computed_by(self) -> dict[date, str]:
+        rows = self.execute(
+            "select period_start, run_id from usage.rollup_ledger where covered_until is not null"
+        )
+        return {row[0].date(): row[1] for row in rows}
+
+
+@pytest.fixture(scope="module")
+def demo() -> Iterator[Demo]:
+    folder = Path(tempfile.mkdtemp(prefix="usage-page-"))
+    checkout = stack.copy(folder)
+    log = folder / "demo.log"
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "usage_pipeline", "demo", "--no-open", "--port", "3600"],
+            cwd=folder, env=checkout.environment(), stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+        )  # fmt: skip
+    try:
+        yield Demo(checkout, address_in(log, process))
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+        embedded.remove(embedded.of(checkout.demo_home))
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def address_in(log: Path, process: "subprocess.Popen[bytes]") -> str:
+    """Where the page is, once the demo stands."""
+    deadline = time.monotonic() + 180
+    while "Ctrl-C stops everything" not in (said := log.read_text()):
+        assert process.poll() is None, said
+        assert time.monotonic() < deadline, said
+        time.sleep(0.2)
+    return str(re.findall(r"http://127\.0\.0\.1:\d+", said)[0])
+
+
+def versions(demo: Demo) -> list[tuple[Any, ...]]:
+    return demo.execute("select ctid::text, xmin::text from usage.user_token_usage order by tableoid, ctid")
+
+
+def test_every_day_at_once_is_one_green_run(demo: Demo) -> None:
+    """Four hundred days, one button: one run, every partition green, and nothing written a second time."""
+    before, was = versions(demo), demo.computed_by()
+    ended = demo.ended(demo.launch(EVERY_DAY))
+    assert ended["status"] == "COMPLETED_SUCCESS"
+    assert [run["status"] for run in ended["runs"]] == ["SUCCESS"]
+    assert demo.partitions() == (DAYS, 0, [])
+    assert set(demo.computed_by().values()) == {ended["runs"][0]["id"]}, "a launch computes every day again"
+    assert set(was.values()) != set(demo.computed_by().values())
+    assert versions(demo) == before
+    shown = demo.ask(METADATA, days=[str(MIDDLE)])["assetNodeOrError"]["assetMaterializations"][0]
+    entries = {each["label"]: each for each in shown["metadataEntries"]}
+    assert entries["messages"]["intValue"] > 0
+    assert entries["rows_written"]["intValue"] == 0
+    assert entries["answers_by_hour"]["mdStr"].startswith("![answers by hour")
+
+
+def test_a_day_that_fails_is_the_one_red_partition(demo: Demo) -> None:
+    """All red would hide which day it was; all green would be a lie."""
+    demo.execute(
+        "create function public.fail() returns trigger language plpgsql as"
+        " $$ begin raise exception 'this day is cursed'; end $$"
+    )
+    demo.execute(
+        "create trigger cursed before update on usage.rollup_ledger for each row"
+        f" when (new.period_start = '{MIDDLE} 00:00:00+00') execute function public.fail()"
+    )
+    failed = demo.ended(demo.launch(EVERY_DAY))
+    assert failed["status"] == "COMPLETED_FAILED"
+    assert [run["status"] for run in failed["runs"]] == ["FAILURE"]
+    assert demo.partitions() == (DAYS - 1, 1, [str(MIDDLE)])
+    demo.execute("drop trigger cursed on usage.rollup_ledger")
+
+
+def test_a_worker_that_is_killed_is_followed_by_one_that_goes_on(demo: Demo) -> None:
+    """Dagster tries again by itself; what the dead one has finished is not computed again."""
+    demo.execute(
+        "create function public.slowly() returns trigger language plpgsql as"
+        " $$ begin perform pg_sleep(0.03); return new; end $$"
+    )
+    demo.execute(
+        "create trigger slowly before update on usage.rollup_ledger for each row"
+        " execute function public.slowly()"
+    )
+    backfill = demo.launch(EVERY_DAY)
+    first = demo.wait(backfill, lambda found: [each["status"] for each in found["runs"]] == ["STARTED"])
+    run_id = first["runs"][0]["id"]
+    while len(finished := [day for day, run in demo.computed_by().items() if run == run_id]) < 40:
+        time.sleep(0.1)
+    os.kill(demo.worker_of(run_id), signal.SIGKILL)
+    demo.execute("drop trigger slowly on usage.rollup_ledger")
+    ended = demo.ended(backfill)
+    assert ended["status"] == "COMPLETED_SUCCESS"
+    assert sorted(run["status"] for run in ended["runs"]) == ["FAILURE", "SUCCESS"]
+    by_run = demo.computed_by()
+    kept = [day for day, run in by_run.items() if run == run_id]
+    assert set(finished) <= set(kept)
+    assert len(kept) < DAYS
+    assert demo.partitions() == (DAYS, 0, [])
