@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from random import Random
 from typing import Final
 from uuid import UUID
@@ -10,6 +10,7 @@ from uuid import UUID
 from usage_pipeline.demo import cast
 from usage_pipeline.demo.application import Agent, Message, Session, User
 from usage_pipeline.demo.shapes import Shape, shapes
+from usage_pipeline.periods.calendar import midnight
 
 # How likely a conversation is taken up in each hour of the day; some go on past midnight.
 HOUR_WEIGHTS: Final = (2, 1, 1, 1, 1, 2, 4, 8, 14, 18, 19, 16, 12, 15, 18, 18, 15, 11, 8, 7, 7, 6, 5, 4)
@@ -118,10 +119,6 @@ class Chat:
         message_id, agent = cast.random_id(self.rng), conversation.agent
         metadata = next(self.shapes)(self.rng, cast.AGENT_MODELS[agent.name])
         return Message(message_id, conversation.id, None, agent.id, "assistant", metadata, answered_at)
-
-
-def midnight(day: date) -> datetime:
-    return datetime.combine(day, time(), UTC)
 
 
 def _sitting_lengths(rng: Random, answer_count: int) -> Iterator[int]:

@@ -59,7 +59,8 @@ def is_late_there(connection: psycopg.Connection, story: Story) -> bool:
 
 
 def _holds(connection: psycopg.Connection, message: Message) -> bool:
-    row = connection.execute(_statement("message_exists.sql"), {"message_id": message.id}).fetchone()
+    binds = {"id": message.id, "created_at": message.created_at}
+    row = connection.execute(_statement("message_exists.sql"), binds).fetchone()
     return row is not None and bool(row[0])
 
 

@@ -17,7 +17,8 @@ from uuid import UUID
 from usage_pipeline.demo import cast, chapters
 from usage_pipeline.demo.application import Agent, Message, Session, User
 from usage_pipeline.demo.chapters import Chapter, Happening
-from usage_pipeline.demo.chat import Chat, midnight
+from usage_pipeline.demo.chat import Chat
+from usage_pipeline.periods.calendar import midnight
 
 ANSWERS_PER_DAY: Final = 250
 LATE_ANSWERS_PER_DAY: Final = 30
