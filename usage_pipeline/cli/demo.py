@@ -162,6 +162,7 @@ def _application(server: "Server", found: Settings) -> "Story":
                     f"{server.folder} holds the data of another demo",
                     why="they are of other days or of an earlier version",
                     fix="$ demo --reset",
+                    exit_code=REFUSED,
                 )
         answers = sum(message.role == "assistant" for message in told.messages)
         words.append(
