@@ -1,5 +1,6 @@
 """`demo`: from nothing to a filled Dagster page, always on a server of its own."""
 
+import gc
 import shutil
 import sys
 import webbrowser
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from usage_pipeline.warehouse.connections import Warehouse
     from usage_pipeline.warehouse.embedded import Server
 
-DAYS: Final = 120
+DAYS: Final = 400
 ASSET: Final = "tokens_daily"
 
 
@@ -36,7 +37,7 @@ ASSET: Final = "tokens_daily"
     help="The next free one if taken.",
 )
 def demo(once: bool, reset: bool, no_open: bool, port: int) -> None:
-    """Fill an embedded database with 120 days of a chat application and show them in Dagster."""
+    """Fill an embedded database with 400 days of a chat application and show them in Dagster."""
     from usage_pipeline.warehouse import embedded
 
     if settings.given_database_url():
@@ -67,6 +68,7 @@ def _run(server: "Server", *, port: int, once: bool, open_page: bool) -> None:
         with console.step(f"backfill of {ASSET}") as words:
             outcomes = backfill.run(found, ASSET, story.first_day, _yesterday())
             words.append(f"{len(outcomes)} days, {sum(each.changed for each in outcomes):,} rows written")
+        _late_batch(server, found, story)
         with console.step("Dagster's web server"):
             page.wait_until_ready()
         page.start_daemon()
@@ -150,15 +152,38 @@ def _application(server: "Server", found: Settings) -> "Story":
 
     with console.step("demo data") as words:
         told = story.tell(found.start + timedelta(days=DAYS - 1), DAYS)
+        gc.freeze()  # it stays to the end: the collector need not walk its million objects again and again
         with server.connect("usage", "usage") as connection, connection.transaction():
             if not loading.is_loaded(connection):
                 loading.create_application(connection)
                 loading.load(connection, told)
+            elif not loading.is_there(connection, told):
+                raise Refusal(
+                    f"{server.folder} holds the data of another demo",
+                    why="they are of other days or of an earlier version",
+                    fix="$ demo --reset",
+                    exit_code=REFUSED,
+                )
         answers = sum(message.role == "assistant" for message in told.messages)
         words.append(
             f"{len(told.users)} users, {len(told.agents)} agents, {answers:,} answers in {DAYS} days"
         )
     return told
+
+
+def _late_batch(server: "Server", found: Settings, story: "Story") -> None:
+    """What comes in after its days were computed; whoever was interrupted here goes on here."""
+    from usage_pipeline.demo import loading
+
+    late = story.chapter("offline")
+    with server.connect("usage", "usage") as connection:
+        if late is None or loading.is_late_there(connection, story):
+            return
+        with connection.transaction():
+            loading.load_late(connection, story)
+    with console.step("late batch") as words:
+        outcomes = backfill.run(found, ASSET, late.first_day, late.last_day)
+        words.append(f"{len(outcomes)} days, {sum(each.changed for each in outcomes):,} rows changed")
 
 
 def _verify(warehouse: "Warehouse", story: "Story", page: stack.Page) -> None:
@@ -192,12 +217,16 @@ def _greet(server: "Server", page: stack.Page, story: "Story") -> None:
     form = settings.program()
     last = story.last_day
     console.narrate(
-        f"\n  {page.lineage}\n\n  Try in another terminal:\n"
+        f"\n  {page.lineage}\n\n  What the data tell:\n{_chapters(story)}\n\n  Try in another terminal:\n"
         f"    {form} usage tokens\n"
         f'    {form} usage tokens --user "Ada Lovelace"\n'
         f"    {form} backfill {ASSET} --from {last - timedelta(days=6)} --to {last}\n\n"
         f"  Ctrl-C stops everything; the data stay in {server.folder} (--reset starts over)."
     )
+
+
+def _chapters(story: "Story") -> str:
+    return "\n".join(f"    {each.first_day} to {each.last_day}  {each.sentence}" for each in story.chapters)
 
 
 def _yesterday() -> date:

@@ -1,4 +1,4 @@
-"""Creates the application's tables and fills them with a story."""
+"""Creates the application's tables and fills them with a story, its late messages apart from the others."""
 
 import json
 from collections import Counter
@@ -16,6 +16,8 @@ CONTENTS = {
     "user": json.dumps({"text": "Could you look at this for me?"}),
     "assistant": json.dumps({"text": "Here is what I found."}),
 }
+# json.dumps() with separators makes a new encoder for each of some hundred thousand messages.
+_written = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def create_application(connection: psycopg.Connection) -> None:
@@ -30,7 +32,7 @@ def is_loaded(connection: psycopg.Connection) -> bool:
 
 
 def load(connection: psycopg.Connection, story: Story) -> None:
-    """Fills the empty tables, in the caller's transaction."""
+    """Fills the empty tables, in the caller's transaction; what is late is not there yet."""
     roles = sorted({user.role for user in story.users})
     _copy(connection, "copy_users.sql", ((user.id, user.email) for user in story.users))
     _copy(connection, "copy_profiles.sql", ((user.id, user.full_name) for user in story.users))
@@ -38,7 +40,28 @@ def load(connection: psycopg.Connection, story: Story) -> None:
     _copy(connection, "copy_user_roles.sql", ((user.id, _role_id(user.role)) for user in story.users))
     _copy(connection, "copy_agents.sql", ((agent.id, agent.name) for agent in story.agents))
     _copy(connection, "copy_sessions.sql", _session_rows(story))
-    _copy(connection, "copy_messages.sql", map(_message_row, story.messages))
+    _copy(connection, "copy_messages.sql", ((*_message(each), each.created_at) for each in story.messages))
+
+
+def load_late(connection: psycopg.Connection, story: Story) -> None:
+    """Brings what is late, in the caller's transaction; once, see `is_late_there`."""
+    _copy(connection, "copy_late_messages.sql", map(_message, story.late_messages))
+
+
+def is_there(connection: psycopg.Connection, story: Story) -> bool:
+    """Whether the tables hold this story, not one of other days or of an earlier version."""
+    return _holds(connection, story.messages[-1])
+
+
+def is_late_there(connection: psycopg.Connection, story: Story) -> bool:
+    """Whether what is late has come in; a story without anything late waits for nothing."""
+    return not story.late_messages or _holds(connection, story.late_messages[-1])
+
+
+def _holds(connection: psycopg.Connection, message: Message) -> bool:
+    binds = {"id": message.id, "created_at": message.created_at}
+    row = connection.execute(_statement("message_exists.sql"), binds).fetchone()
+    return row is not None and bool(row[0])
 
 
 def _statement(name: str) -> bytes:
@@ -73,8 +96,8 @@ def _last_active(messages: Iterable[Message]) -> dict[UUID, datetime]:
     return latest
 
 
-def _message_row(message: Message) -> Sequence[object]:
-    metadata = None if message.metadata is None else json.dumps(message.metadata)
+def _message(message: Message) -> Sequence[object]:
+    metadata = None if message.metadata is None else _written(message.metadata)
     return (
         message.id,
         message.conversation_id,
@@ -83,6 +106,5 @@ def _message_row(message: Message) -> Sequence[object]:
         message.role,
         CONTENTS.get(message.role, "{}"),
         metadata,
-        message.created_at,
         message.created_at,
     )

@@ -1,15 +1,27 @@
 """What must be stored, computed once more in plain Python: the days of each user, and their counts."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 from usage_pipeline.demo.application import Message, Session
 from usage_pipeline.demo.metering import Usage, read_usage
 
-__all__ = ["NOBODY", "Counts", "Day", "Usage", "counts", "read_usage", "tokens_daily"]
+__all__ = [
+    "NOBODY",
+    "Counts",
+    "Day",
+    "Usage",
+    "counts",
+    "read_usage",
+    "tokens_daily",
+    "tokens_daily_and_counts",
+]
+
+Key = TypeVar("Key")
 
 NOBODY = UUID(int=0)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -56,18 +68,32 @@ def tokens_daily(
     messages: Iterable[Message], sessions: Iterable[Session], *, now: datetime
 ) -> dict[tuple[date, UUID], Day]:
     """One `Day` for each UTC date and user with an answer; `NOBODY` holds the unattributed ones."""
-    groups: dict[tuple[date, UUID], list[_Answer]] = defaultdict(list)
-    for answer in _answers(messages, sessions, now):
-        groups[answer.at.date(), answer.user_id].append(answer)
-    return {key: _day(answers) for key, answers in groups.items()}
+    return tokens_daily_and_counts(messages, sessions, now=now)[0]
 
 
 def counts(messages: Iterable[Message], sessions: Iterable[Session], *, now: datetime) -> dict[date, Counts]:
     """The `Counts` of each UTC date with an answer."""
-    groups: dict[date, list[_Answer]] = defaultdict(list)
-    for answer in _answers(messages, sessions, now):
-        groups[answer.at.date()].append(answer)
-    return {day: _counts(answers) for day, answers in groups.items()}
+    return tokens_daily_and_counts(messages, sessions, now=now)[1]
+
+
+def tokens_daily_and_counts(
+    messages: Iterable[Message], sessions: Iterable[Session], *, now: datetime
+) -> tuple[dict[tuple[date, UUID], Day], dict[date, Counts]]:
+    """Both, with what each answer says about its usage read once."""
+    answers = list(_answers(messages, sessions, now))
+    users = _grouped(answers, lambda answer: (answer.at.date(), answer.user_id))
+    days = _grouped(answers, lambda answer: answer.at.date())
+    return (
+        {key: _day(group) for key, group in users.items()},
+        {day: _counts(group) for day, group in days.items()},
+    )
+
+
+def _grouped(answers: Iterable[_Answer], key: Callable[[_Answer], Key]) -> dict[Key, list[_Answer]]:
+    groups: dict[Key, list[_Answer]] = defaultdict(list)
+    for answer in answers:
+        groups[key(answer)].append(answer)
+    return groups
 
 
 def _answers(messages: Iterable[Message], sessions: Iterable[Session], now: datetime) -> Iterator[_Answer]:

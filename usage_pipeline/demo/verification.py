@@ -15,13 +15,12 @@ from usage_pipeline.warehouse import statements
 
 
 def difference(connection: Connection, story: Story, *, now: datetime) -> str | None:
-    """Compare every stored row and every ledger row of the story's days with the oracle."""
+    """Compare every stored row and every ledger row of the story's days, the late batch computed too."""
     bounds = {
         "window_start": window(Grain.DAILY, story.first_day).start,
         "window_end": window(Grain.DAILY, story.last_day).end,
     }
-    days = oracle.tokens_daily(story.messages, story.sessions, now=now)
-    counts = oracle.counts(story.messages, story.sessions, now=now)
+    days, counts = oracle.tokens_daily_and_counts(story.all_messages, story.sessions, now=now)
     return _first_difference(days, stored_days(connection, bounds)) or _first_difference(
         counts, recorded_days(connection, bounds)
     )

@@ -93,12 +93,19 @@ def test_a_demo_from_its_first_start_to_its_last(checkout: Checkout) -> None:
     foreign.unlink()
     again = checkout.usage_pipeline("demo", "--once")
     assert again.code == 0, again.said
-    assert "120 days, 0 rows written" in again.said
+    assert "400 days, 0 rows written" in again.said
+    assert "late batch" not in again.said
     assert foreign.stat().st_mode & 0o777 == 0o600
     over = checkout.usage_pipeline("demo", "--once", "--reset")
     assert over.code == 0, over.said
     assert "the old demo is removed" in over.said
-    assert not re.search(r"120 days, 0 rows written", over.said)
+    assert not re.search(r"400 days, 0 rows written", over.said)
+    assert re.search(r"late batch · 3 days, [1-9]\d* rows changed", over.said)
+    assert processes_of(checkout) == []
+    assert checkout.usage_pipeline("sources", "start", "2024-01-01").code == 0
+    moved = checkout.usage_pipeline("demo", "--once")
+    assert moved.code == 4
+    assert "holds the data of another demo" in moved.said.splitlines()[-1]
     assert processes_of(checkout) == []
 
 

@@ -35,7 +35,7 @@ create table public.conversation_sessions (
     id uuid primary key,
     conversation_id uuid not null unique,
     user_id uuid references auth.users (id),
-    agent_id uuid references public.agents (id),
+    agent_id uuid references public.agents (id) on delete set null,
     message_count integer default 0,
     started_at timestamptz default now(),
     last_active timestamptz default now(),
