@@ -18,6 +18,7 @@ class Column:
     sources: tuple[str, ...] = ()
 
 
+_MESSAGES: Final = "chat_messages_v2"
 _METADATA: Final = ("chat_messages_v2.metadata",)
 _INSTANT: Final = ("chat_messages_v2.created_at",)
 _CONVERSATION: Final = ("chat_messages_v2.conversation_id",)
@@ -149,11 +150,15 @@ def schema(columns: Sequence[Column], key: str) -> dg.TableSchema:
 
 def mapping(columns: Sequence[Column]) -> dg.TableMetadataValue:
     """From which column each comes and how: a table, because the page draws no lineage of columns."""
-    records = [
-        dg.TableRecord({"column": each.name, "from": ", ".join(each.sources) or "–", "how": each.rule})
-        for each in columns
-    ]
+    heading = f"made from {_MESSAGES}"
+    records = [dg.TableRecord({"column": each.name, heading: _origin(each)}) for each in columns]
     return dg.MetadataValue.table(records)
+
+
+def _origin(column: Column) -> str:
+    """In few letters: a third column, or a longer word, would be cut off by the page."""
+    sources = ", ".join(each.removeprefix(f"{_MESSAGES}.") for each in column.sources)
+    return f"{column.rule} ← {sources}" if sources else column.rule
 
 
 def lineage(columns: Sequence[Column]) -> dg.TableColumnLineage:
