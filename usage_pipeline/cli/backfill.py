@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 @click.option("--restart", is_flag=True, help="Compute also what an interrupted backfill has finished.")
 @click.option("--list", "listed", is_flag=True, help="Show the last backfills and how far they came.")
-@click.option("--json", "as_json", is_flag=True, help="With --list: one JSON document.")
+@click.option("--json", "as_json", is_flag=True, help="The list as one JSON document.")
 @click.pass_context
 def backfill(
     context: click.Context, asset: str | None, first: date | None, last: date | None,
