@@ -104,10 +104,12 @@ def environment() -> dict[str, str]:
 
 
 def locale(programs: Path) -> list[str]:
-    """From 17 on PostgreSQL knows letters by itself, the same everywhere: É is the upper case of é."""
+    """What É is the upper case of: from 17 on PostgreSQL knows by itself, the same everywhere."""
     shown = subprocess.run(
         [str(programs / "bin" / "postgres"), "--version"], capture_output=True, text=True, check=False
     )
     words = shown.stdout.split()
     major = int(words[2].split(".")[0]) if len(words) > 2 and words[2][0].isdigit() else 0
-    return ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if major >= 17 else []
+    if major < 17:
+        return ["--lc-ctype=C.UTF-8"]
+    return ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]

@@ -48,8 +48,10 @@ class Own:
         self.start = "2026-01-01"
 
     def __call__(self, *words: str) -> Done:
-        url = f"postgresql://{embedded.LOGIN}@/{self.database}?host={self.server.sockets}"
-        return self.checkout.usage_pipeline(*words, USAGE_DATABASE_URL=url, USAGE_START=self.start)
+        url = self.server.url(self.database).set(drivername="postgresql")
+        return self.checkout.usage_pipeline(
+            *words, USAGE_DATABASE_URL=url.render_as_string(), USAGE_START=self.start
+        )
 
     def connect(self) -> psycopg.Connection:
         return self.server.connect(self.database, embedded.LOGIN)
