@@ -12,9 +12,9 @@ from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from usage_pipeline.refusals import ATTENTION, USAGE, Refusal
+from usage_pipeline.refusals import USAGE, Refusal
 from usage_pipeline.settings import Settings
-from usage_pipeline.warehouse import embedded, statements
+from usage_pipeline.warehouse import embedded, failures, poolers, statements
 
 OLDEST_SERVER: Final = 15
 
@@ -29,10 +29,6 @@ class Role(StrEnum):
     RETENTION = "usage_retention"
 
 
-class ConnectionLost(Refusal):
-    """The database is not there, or no longer; whatever is asked next will fail as well."""
-
-
 class Warehouse:
     """The database of the aggregates and its sources, as the roles that may touch it."""
 
@@ -41,6 +37,7 @@ class Warehouse:
         self.connections = connections
         self._engines: dict[Role, Engine] = {}
         self.progress: Callable[[Any], None] = _nobody_watches
+        self._sessions_are_ours = False  # known only behind a pooler, where it has to be found out
 
     def __repr__(self) -> str:
         return f"Warehouse({self.place})"
@@ -63,7 +60,7 @@ class Warehouse:
             with self.engine(role).begin() as connection:
                 yield connection
         except DBAPIError as error:
-            raise _plainly(error, self.place) from None
+            raise failures.plainly(error, self.place) from None
 
     def dispose(self) -> None:
         for engine in self._engines.values():
@@ -82,24 +79,39 @@ class Warehouse:
         return engine
 
     def _connect(self, role: Role, arguments: list[Any], named: dict[str, Any]) -> psycopg.Connection:
-        named = {"connect_timeout": 10, "application_name": "usage_pipeline", **named}
+        connection = self._log_in(arguments, named)
         try:
-            connection = psycopg.connect(*arguments, **named, autocommit=True)
-        except psycopg.Error as error:
-            raise _unreachable(error, self.place, self._url.password) from None
-        except TypeError:
-            raise Refusal("USAGE_DATABASE_URL cannot be used", why="its options are not known") from None
-        try:
-            _require_version(connection, self.place)
-            connection.execute(statements.read("warehouse.sql", "take_role").encode(), {"role": role.value})
+            if connection.info.server_version // 10_000 < OLDEST_SERVER:
+                raise failures.too_old(connection.info.server_version // 10_000, OLDEST_SERVER, self.place)
+            if not self._take_role(connection, role):
+                with self._log_in(arguments, named) as another:
+                    if poolers.shares_sessions(connection, another):
+                        raise failures.shared_session(self.place)
+                self._sessions_are_ours = True
+                self._take_role(connection, role)
         except psycopg.errors.Error as error:
             connection.close()
-            raise _role_refused(error, role) from None
+            raise failures.role_refused(error, role, self.place) from None
         except Refusal:
             connection.close()
             raise
         connection.autocommit = False
         return connection
+
+    def _log_in(self, arguments: list[Any], named: dict[str, Any]) -> psycopg.Connection:
+        named = {"connect_timeout": 10, "application_name": "usage_pipeline", **named}
+        try:
+            return psycopg.connect(*arguments, **named, autocommit=True)
+        except psycopg.Error as error:
+            raise failures.unreachable(error, self.place, self._url.password) from None
+        except TypeError:
+            raise Refusal("USAGE_DATABASE_URL cannot be used", why="its options are not known") from None
+
+    def _take_role(self, connection: psycopg.Connection, role: Role) -> bool:
+        """False, and nothing is done, where a pooler answers that was not looked at yet."""
+        told = None if self._sessions_are_ours else connection.info.backend_pid
+        text = statements.read("warehouse.sql", "take_role").encode()
+        return connection.execute(text, {"role": role.value, "session": told}).fetchone() is not None
 
 
 def open_warehouse(settings: Settings) -> Warehouse:
@@ -131,65 +143,3 @@ def parse(text: str) -> URL:
 
 def _nobody_watches(outcome: Any) -> None:
     """Progress goes nowhere unless a command shows it."""
-
-
-def _require_version(connection: psycopg.Connection, place: str) -> None:
-    major = connection.info.server_version // 10_000
-    if major < OLDEST_SERVER:
-        raise Refusal(
-            f"PostgreSQL {major} ({place}) is too old",
-            why=f"version {OLDEST_SERVER} or newer is needed",
-            fix="point USAGE_DATABASE_URL at a newer server",
-        )
-
-
-def _unreachable(error: psycopg.Error, place: str, password: object) -> Refusal:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    for secret in {str(password)} if password else set():
-        reason = reason.replace(secret, "***")
-    return ConnectionLost(
-        f"the database {place} cannot be reached",
-        why=reason,
-        fix="check that it runs and USAGE_DATABASE_URL, or unset that to use the embedded server",
-    )
-
-
-def _role_refused(error: psycopg.Error, role: Role) -> Refusal:
-    if error.sqlstate == "22023":
-        return _pending(f"the role {role} does not exist")
-    if error.sqlstate == "42501":
-        return Refusal(
-            f"this login may not act as {role}",
-            why="the role was made by another login",
-            fix=f"as its maker or a superuser run: grant {role} to the login of USAGE_DATABASE_URL",
-        )
-    return Refusal("the session could not be set up", why=_primary(error))
-
-
-def _plainly(error: DBAPIError, place: str) -> Refusal:
-    original = error.orig
-    if not isinstance(original, psycopg.Error):
-        return Refusal(f"the database {place} failed", why=type(original).__name__)
-    if original.sqlstate in (None, "57P01", "57P02"):
-        return ConnectionLost(
-            f"the connection to {place} was lost", why="nothing of this step was stored", fix="run it again"
-        )
-    if original.sqlstate == "55P03":
-        return Refusal(
-            "a lock was not had in time",
-            why="another run of the same period, a migration or the application's own DDL holds it",
-            fix="run it again",
-        )
-    if original.sqlstate in ("3F000", "42P01", "42883"):
-        return _pending(_primary(original))
-    fix = "$ migrate sql prints what a login with the right may run" if original.sqlstate == "42501" else ""
-    return Refusal(f"the database refused ({original.sqlstate})", why=_primary(original), fix=fix)
-
-
-def _pending(why: str) -> Refusal:
-    return Refusal("migrations are pending", why=why, fix="$ migrate apply", exit_code=ATTENTION)
-
-
-def _primary(error: psycopg.Error) -> str:
-    """The server's first sentence; its DETAIL may carry a row and stays behind."""
-    return error.diag.message_primary or type(error).__name__

@@ -1,4 +1,6 @@
--- Makes a new session one role for good: run outside a transaction, so that no rollback undoes it. Binds: role.
+-- Makes a new session one role for good: run outside a transaction, so that no rollback undoes it.
+-- Binds: role, session (its number as the client was told it; NULL: do not compare).
+-- No row, and nothing is set, where the server gives it another number: a pooler stands in between.
 select
   pg_catalog.set_config('role', %(role)s, false),
   pg_catalog.set_config('TimeZone', 'UTC', false),
@@ -9,3 +11,4 @@ select
   pg_catalog.set_config('lock_timeout', '10s', false),
   pg_catalog.set_config('idle_in_transaction_session_timeout', '5min', false),
   pg_catalog.set_config('plan_cache_mode', 'force_custom_plan', false)
+where cast(%(session)s as integer) is null or cast(%(session)s as integer) = pg_catalog.pg_backend_pid()
