@@ -33,6 +33,7 @@ from usage_pipeline.warehouse.migrations import engine
 from usage_pipeline_tests import servers
 from usage_pipeline_tests.factories import Chat
 from usage_pipeline_tests.servers import Kind
+from usage_pipeline_tests.verbs import Verbs
 
 TEMPLATE = "migrated"
 _numbers = count()
@@ -94,6 +95,12 @@ def chat(server: Server, database: str) -> Iterator[Chat]:
     """The application: inserts sessions and messages as the owner of its tables."""
     with server.connect(database, embedded.LOGIN) as connection:
         yield Chat(connection)
+
+
+@pytest.fixture
+def verbs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Verbs:
+    """What a person types, in this process."""
+    return Verbs(monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """The group that holds every verb, and how each of them may end."""
 
+import os
 import shlex
 import sys
 from typing import Final
@@ -49,10 +50,22 @@ def run() -> int:
         again = f"{form} {shlex.join(sys.argv[1:])}"
         return _failed(f"interrupted; what is committed stays. Go on: {again}", refusals.INTERRUPTED)
     except BrokenPipeError:
+        _abandon_output()
         return refusals.FAILED
-    except (OSError, UnicodeError) as error:
+    except OSError as error:
+        _abandon_output()
+        return _failed(refusals.of_system(error).line(form), refusals.FAILED)
+    except UnicodeError as error:
         return _failed(f"{error}. Fix: see that it can be read and written", refusals.FAILED)
     return code if isinstance(code, int) else 0
+
+
+def _abandon_output() -> None:
+    """What standard output does not take is not tried again at the end, where it would end in a traceback."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failed(line: str, code: int) -> int:

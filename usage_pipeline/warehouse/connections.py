@@ -8,6 +8,8 @@ from typing import Any, Final
 
 import psycopg
 import sqlalchemy as sa
+from psycopg.abc import Buffer
+from psycopg.types.string import TextLoader
 from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -17,6 +19,7 @@ from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import embedded, failures, poolers, statements
 
 OLDEST_SERVER: Final = 15
+_TEXTS: Final = (0, "bpchar", "name", "text", "varchar")  # 0: any type the driver does not know
 
 
 class Role(StrEnum):
@@ -27,6 +30,13 @@ class Role(StrEnum):
     WRITER = "usage_writer"
     READER = "usage_reader"
     RETENTION = "usage_retention"
+
+
+class _AnyText(TextLoader):
+    """Text of a database without an encoding may hold any bytes: one name must not hide the others."""
+
+    def load(self, data: Buffer) -> str:
+        return bytes(data).decode("utf-8", "replace")
 
 
 class Warehouse:
@@ -95,6 +105,9 @@ class Warehouse:
         except Refusal:
             connection.close()
             raise
+        if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
+            for kind in _TEXTS:
+                connection.adapters.register_loader(kind, _AnyText)
         connection.autocommit = False
         return connection
 
@@ -123,8 +136,8 @@ def open_warehouse(settings: Settings) -> Warehouse:
     return Warehouse(url, connections=settings.connections)
 
 
-def parse(text: str) -> URL:
-    """A URL as a person writes it, for our driver; never repeated in an error, it may hold a password."""
+def parse(text: str, *, variable: str = "USAGE_DATABASE_URL", driver: str = "psycopg") -> URL:
+    """A URL as a person writes it, for this driver; never repeated in an error, it may hold a password."""
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
@@ -132,13 +145,18 @@ def parse(text: str) -> URL:
     known = url is not None and url.get_backend_name() in ("postgresql", "postgres")
     if url is None or not known or "@" in (url.host or ""):  # the rest of a password with an @ in it
         raise Refusal(
-            "USAGE_DATABASE_URL cannot be used",
+            f"{variable} cannot be used",
             why="it must look like postgresql://user:password@host:5432/database"
             " (a special character in the password is written %XX)",
-            fix="correct USAGE_DATABASE_URL",
+            fix=f"correct {variable}",
             exit_code=USAGE,
         )
-    return url.set(drivername="postgresql+psycopg")
+    return url.set(drivername=f"postgresql+{driver}")
+
+
+def of_dagster(text: str) -> URL:
+    """Where Dagster keeps its own tables; its driver has to be named, a bare URL means another one."""
+    return parse(text, variable="DAGSTER_PG_URL", driver="psycopg2")
 
 
 def _nobody_watches(outcome: Any) -> None:

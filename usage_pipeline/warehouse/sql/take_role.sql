@@ -6,9 +6,12 @@ select
   pg_catalog.set_config('TimeZone', 'UTC', false),
   pg_catalog.set_config('search_path', '', false),
   pg_catalog.set_config('DateStyle', 'ISO', false),
-  pg_catalog.set_config('client_encoding', 'UTF8', false),
+  pg_catalog.set_config('client_encoding', encoding.of_client, false),
   pg_catalog.set_config('row_security', 'on', false),
   pg_catalog.set_config('lock_timeout', '10s', false),
   pg_catalog.set_config('idle_in_transaction_session_timeout', '5min', false),
   pg_catalog.set_config('plan_cache_mode', 'force_custom_plan', false)
+from (
+  select case pg_catalog.current_setting('server_encoding') when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end
+) encoding(of_client)
 where cast(%(session)s as integer) is null or cast(%(session)s as integer) = pg_catalog.pg_backend_pid()
