@@ -1,5 +1,6 @@
 """The group that holds every verb, and how each of them may end."""
 
+import logging
 import os
 import shlex
 import sys
@@ -35,6 +36,7 @@ for command in (demo.demo, migrate.migrate, sources.sources, backfill.backfill, 
 def run() -> int:
     """The exit code of one verb; what went wrong is told in one line."""
     form = settings.program()
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())  # what it says of a lost session, we say
     try:
         code = program(prog_name=form, standalone_mode=False)
     except Refusal as refusal:

@@ -1,5 +1,7 @@
 """What the database says, in our words: what, why and the fix on one line, without a row or a secret."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -95,19 +97,31 @@ _BEFORE_A_SESSION: Final = {
 """Words of the server's (or of a pooler's) while it lets nobody in: they come without a code."""
 
 
+@contextmanager
+def told(place: str) -> Iterator[None]:
+    """Whatever the driver raises in the body, in our words."""
+    try:
+        yield
+    except psycopg.Error as error:
+        raise _refusal(error, place) from None
+
+
 def plainly(error: DBAPIError, place: str) -> Refusal:
     """What a statement was refused with."""
-    original = error.orig
-    if not isinstance(original, psycopg.Error):
-        return Refusal(f"the database {place} failed", why=type(original).__name__)
-    if original.sqlstate is None:
+    if not isinstance(error.orig, psycopg.Error):
+        return Refusal(f"the database {place} failed", why=type(error.orig).__name__)
+    return _refusal(error.orig, place)
+
+
+def _refusal(error: psycopg.Error, place: str) -> Refusal:
+    if error.sqlstate is None:
         return _LOST.refusal(place, "")
-    if original.sqlstate in _SENTENCES:
-        return _SENTENCES[original.sqlstate].refusal(place, _primary(original))
-    if original.sqlstate in ("3F000", "42P01", "42883"):
-        return _pending(_primary(original))
-    fix = "$ migrate sql prints what a login with the right may run" if original.sqlstate == "42501" else ""
-    return Refusal(f"the database refused ({original.sqlstate})", why=_primary(original), fix=fix)
+    if error.sqlstate in _SENTENCES:
+        return _SENTENCES[error.sqlstate].refusal(place, _primary(error))
+    if error.sqlstate in ("3F000", "42P01", "42883"):
+        return _pending(_primary(error))
+    fix = "$ migrate sql prints what a login with the right may run" if error.sqlstate == "42501" else ""
+    return Refusal(f"the database refused ({error.sqlstate})", why=_primary(error), fix=fix)
 
 
 def unreachable(error: psycopg.Error, place: str, password: object) -> Refusal:
