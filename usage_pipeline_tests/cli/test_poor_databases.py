@@ -9,15 +9,14 @@ import psycopg
 import pytest
 
 from usage_pipeline.demo import loading
-from usage_pipeline.rollups import tokens
 from usage_pipeline.warehouse import embedded
-from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.connections import Warehouse, parse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.failures import Unusable
 from usage_pipeline_tests.cli.test_own_database import refused
 from usage_pipeline_tests.conftest import TEMPLATE, drop_database, ensure_template, migrate
 from usage_pipeline_tests.factories import NOON, Chat
-from usage_pipeline_tests.rollups.test_tokens import DAY, run
+from usage_pipeline_tests.rollups.test_tokens import run
 from usage_pipeline_tests.servers import Kind
 from usage_pipeline_tests.verbs import Verbs
 
@@ -82,11 +81,9 @@ def test_a_read_only_database_is_read_and_not_written(
     assert "pending  functions of tokens_of_window" in looked.out
     assert typed("sources").code == 0
     refused(typed("migrate", "apply"), 1, "is read-only", "primary server", "default_transaction_read_only")
-    from usage_pipeline.warehouse.connections import parse
-
     warehouse = Warehouse(parse(url))
     with pytest.raises(Unusable, match="is read-only"):
-        tokens.run_day(warehouse, DAY, run_id="test")
+        run(warehouse)
     warehouse.dispose()
 
 

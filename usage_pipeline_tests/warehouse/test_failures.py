@@ -7,6 +7,7 @@ from contextlib import suppress
 
 import psycopg
 import pytest
+from sqlalchemy import Connection
 
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.warehouse import embedded, postmaster
@@ -14,6 +15,20 @@ from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.failures import Unusable
 from usage_pipeline_tests.servers import Kind
+
+FAIL = """
+do $$
+begin
+  raise exception 'so it is' using errcode = current_setting('test.code'), detail = 'a row';
+end
+$$
+"""
+
+
+def fail(connection: Connection, code: str) -> None:
+    """The server itself raises it."""
+    connection.exec_driver_sql("select set_config('test.code', %s, true)", (code,))
+    connection.exec_driver_sql(FAIL)
 
 
 @pytest.mark.parametrize(
@@ -33,9 +48,7 @@ def test_every_kind_of_failure_has_its_sentence(
 ) -> None:
     """A range of 400 days must not ask a full disk 400 times, nor give up over one lock."""
     with pytest.raises(Refusal) as caught, warehouse.begin(Role.WRITER) as connection:
-        connection.exec_driver_sql(
-            f"do $$ begin raise exception 'so it is' using errcode = '{code}', detail = 'a row'; end $$"
-        )
+        fail(connection, code)
     assert caught.value.what == what.format(place=warehouse.place)
     assert caught.value.fix
     assert isinstance(caught.value, Unusable) == is_final
