@@ -1,5 +1,6 @@
 """The one shape of an error that a person can mend: what, why, and the command that fixes it."""
 
+import errno
 from typing import Final
 
 FAILED: Final = 1
@@ -24,3 +25,18 @@ class Refusal(Exception):  # noqa: N818 - it is not an error: the code says no
         fix = self.fix.replace("$ ", f"{program} ")
         parts = [self.what, f": {self.why}" if self.why else "", f". Fix: {fix}" if fix else ""]
         return " ".join("".join(parts).split())
+
+
+def of_system(error: OSError) -> Refusal:
+    """What the operating system did not let us do."""
+    place = "the output" if error.filename is None else f"{error.filename}"
+    why = error.strerror or type(error).__name__
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return Refusal(f"no room is left for {place}", why=why, fix="make room, then run it again")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return Refusal(
+            f"{place} is closed to this account",
+            why=why,
+            fix="give it the right to read and write there, or name another folder with USAGE_HOME",
+        )
+    return Refusal(str(error), fix="see that it can be read and written")

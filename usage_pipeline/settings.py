@@ -60,6 +60,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     """The settings in force; a value that makes no sense is refused by name, never guessed."""
     given = dict(os.environ if environment is None else environment)
     home = Path(given.get("USAGE_HOME") or _home_of_env_file(given) or root() / ".usage").absolute()
+    _require_folder(home)
     stored = _read(home / "settings.toml")
     variables = {
         name: given[f"USAGE_{name.upper()}"] for name in STORED if given.get(f"USAGE_{name.upper()}")
@@ -86,7 +87,9 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
 
 def demo_home() -> Path:
     """The demo's stack: a folder of its own, unless one is named."""
-    return Path(os.environ.get("USAGE_HOME") or root() / ".usage" / "demo").absolute()
+    home = Path(os.environ.get("USAGE_HOME") or root() / ".usage" / "demo").absolute()
+    _require_folder(home)
+    return home
 
 
 def given_database_url() -> str | None:
@@ -163,6 +166,17 @@ def _home_of_env_file(given: Mapping[str, str]) -> str | None:
     if not file.read_text(encoding="utf-8", errors="replace").startswith(ENV_MARKER):
         return None
     return dotenv_values(file).get("USAGE_HOME")
+
+
+def _require_folder(home: Path) -> None:
+    """The stack's folder may be missing; nothing else may stand in its way."""
+    there = next(each for each in (home, *home.parents) if each.exists())
+    if not there.is_dir():
+        raise Refusal(
+            f"{there} is no folder",
+            why=f"the stack stands in {home}",
+            fix="move it away, or name another folder with USAGE_HOME",
+        )
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -1,7 +1,6 @@
-"""One embedded server a worker, one migrated template, one cloned database a test."""
+"""One server a worker, of the kind that was asked for; one migrated template, one cloned database a test."""
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,35 +30,49 @@ from usage_pipeline.warehouse import embedded, statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.migrations import engine
+from usage_pipeline_tests import servers
 from usage_pipeline_tests.factories import Chat
+from usage_pipeline_tests.servers import Kind
+from usage_pipeline_tests.verbs import Verbs
 
 TEMPLATE = "migrated"
-UNSAFE_AND_FAST = ("-c", "fsync=off", "-c", "full_page_writes=off", "-c", "synchronous_commit=off")
-DEBIAN_15 = Path("/usr/lib/postgresql/15")
 _numbers = count()
 
 
-@pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
-    """PostgreSQL 18, the embedded one."""
-    yield from _served(embedded.of(_new_home(), options=UNSAFE_AND_FAST))
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Every test of SQL runs on the one server these choose."""
+    parser.addoption("--postgres", choices=list(servers.PROGRAMS), default="18", help="the server's version")
+    parser.addoption("--over", choices=servers.WAYS, default="socket", help="the way to it")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A version that is not here is an error: skipping all that was asked for would look like success."""
+    lack = _kind(config).lack()
+    if lack:
+        raise pytest.UsageError(lack)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A test that uses the chosen kind of server is a test of SQL, whoever forgets to say so."""
+    if server_kind.__name__ in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.sql)
+
+
+def _kind(config: pytest.Config) -> Kind:
+    return Kind(config.getoption("--postgres"), config.getoption("--over"))
 
 
 @pytest.fixture(scope="session")
-def server_15() -> Iterator[Server]:
-    """PostgreSQL 15 from Debian, the oldest we promise; says so where it is not installed."""
-    if not (DEBIAN_15 / "bin" / "postgres").exists():
-        pytest.skip(f"no PostgreSQL 15 in {DEBIAN_15}; apt-get install postgresql-15 brings it")
-    yield from _served(embedded.of(_new_home(), programs=DEBIAN_15, options=UNSAFE_AND_FAST))
+def server_kind(pytestconfig: pytest.Config) -> Kind:
+    """Which PostgreSQL, and which way in: for a test that needs a server of its own."""
+    return _kind(pytestconfig)
 
 
-@pytest.fixture(params=["postgres_18", "postgres_15"])
-def each_server(request: pytest.FixtureRequest) -> Server:
-    """The test runs on both."""
-    name = {"postgres_18": "server", "postgres_15": "server_15"}[request.param]
-    found = request.getfixturevalue(name)
-    assert isinstance(found, Server)
-    return found
+@pytest.fixture(scope="session")
+def server(server_kind: Kind) -> Iterator[Server]:
+    """The server of this worker."""
+    with server_kind.started() as found:
+        yield found
 
 
 @pytest.fixture
@@ -82,6 +95,12 @@ def chat(server: Server, database: str) -> Iterator[Chat]:
     """The application: inserts sessions and messages as the owner of its tables."""
     with server.connect(database, embedded.LOGIN) as connection:
         yield Chat(connection)
+
+
+@pytest.fixture
+def verbs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Verbs:
+    """What a person types, in this process."""
+    return Verbs(monkeypatch, capsys)
 
 
 @pytest.fixture
@@ -131,16 +150,3 @@ def drop_database(server: Server, name: str) -> None:
         connection.execute(
             psycopg.sql.SQL("drop database {} with (force)").format(psycopg.sql.Identifier(name))
         )
-
-
-def _new_home() -> Path:
-    return Path(tempfile.mkdtemp(prefix="usage-test-"))
-
-
-def _served(server: Server) -> Iterator[Server]:
-    try:
-        embedded.start(server)
-        yield server
-    finally:
-        embedded.remove(server)
-        shutil.rmtree(server.home, ignore_errors=True)

@@ -149,11 +149,16 @@ def _settings(home: Path) -> Settings:
 def _application(server: "Server", found: Settings) -> "Story":
     """The application's tables and their rows, made once; the story is told again each time."""
     from usage_pipeline.demo import loading, story
+    from usage_pipeline.warehouse import failures
 
     with console.step("demo data") as words:
         told = story.tell(found.start + timedelta(days=DAYS - 1), DAYS)
         gc.freeze()  # it stays to the end: the collector need not walk its million objects again and again
-        with server.connect("usage", "usage") as connection, connection.transaction():
+        with (
+            failures.told(f"usage at {server.sockets}"),
+            server.connect("usage", "usage") as connection,
+            connection.transaction(),
+        ):
             if not loading.is_loaded(connection):
                 loading.create_application(connection)
                 loading.load(connection, told)

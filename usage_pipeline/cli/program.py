@@ -1,5 +1,7 @@
 """The group that holds every verb, and how each of them may end."""
 
+import logging
+import os
 import shlex
 import sys
 from typing import Final
@@ -34,6 +36,7 @@ for command in (demo.demo, migrate.migrate, sources.sources, backfill.backfill, 
 def run() -> int:
     """The exit code of one verb; what went wrong is told in one line."""
     form = settings.program()
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())  # what it says of a lost session, we say
     try:
         code = program(prog_name=form, standalone_mode=False)
     except Refusal as refusal:
@@ -49,10 +52,22 @@ def run() -> int:
         again = f"{form} {shlex.join(sys.argv[1:])}"
         return _failed(f"interrupted; what is committed stays. Go on: {again}", refusals.INTERRUPTED)
     except BrokenPipeError:
+        _abandon_output()
         return refusals.FAILED
-    except (OSError, UnicodeError) as error:
+    except OSError as error:
+        _abandon_output()
+        return _failed(refusals.of_system(error).line(form), refusals.FAILED)
+    except UnicodeError as error:
         return _failed(f"{error}. Fix: see that it can be read and written", refusals.FAILED)
     return code if isinstance(code, int) else 0
+
+
+def _abandon_output() -> None:
+    """What standard output does not take is not tried again at the end, where it would end in a traceback."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _failed(line: str, code: int) -> int:

@@ -20,7 +20,7 @@ from typing import Any, Final
 from usage_pipeline import settings
 from usage_pipeline.refusals import REFUSED, Refusal
 from usage_pipeline.settings import Settings
-from usage_pipeline.warehouse import embedded
+from usage_pipeline.warehouse import connections, embedded
 
 HOST: Final = "127.0.0.1"
 LOCATION: Final = "usage_pipeline"
@@ -37,13 +37,13 @@ _DIE_WITH_PARENT: Final = 1  # PR_SET_PDEATHSIG
 
 def variables(found: Settings) -> dict[str, str]:
     """What every process of the stack needs in its environment."""
-    storage = found.dagster_pg_url
-    if storage is None:
-        url = embedded.of(found.home).url(embedded.DAGSTER_DATABASE, driver="psycopg2")
-        storage = url.render_as_string(hide_password=False)
+    if found.dagster_pg_url is None:
+        storage = embedded.of(found.home).url(embedded.DAGSTER_DATABASE, driver="psycopg2")
+    else:
+        storage = connections.of_dagster(found.dagster_pg_url)
     return {
         "DAGSTER_HOME": str(found.dagster_home),
-        "DAGSTER_PG_URL": storage,
+        "DAGSTER_PG_URL": storage.render_as_string(hide_password=False),
         "USAGE_HOME": str(found.home),
     }
 

@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 from usage_pipeline.periods.calendar import Window
 from usage_pipeline.rollups.rollup import Rollup
 from usage_pipeline.warehouse import statements
-from usage_pipeline.warehouse.connections import Role, TooSlow, Warehouse
+from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.failures import TooSlow
 
 PATIENCE_MS: Final = 2000
 HASTE_MS: Final = 300

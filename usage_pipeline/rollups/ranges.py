@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from usage_pipeline.periods.calendar import Window
 from usage_pipeline.refusals import Refusal
-from usage_pipeline.warehouse.connections import ConnectionLost
+from usage_pipeline.warehouse.failures import Unusable
 
 Result = TypeVar("Result")
 
@@ -31,7 +31,7 @@ class Done(Generic[Result]):
 def run(
     windows: Sequence[Window], compute: Callable[[Window], Result], *, connections: int
 ) -> Iterator[Done[Result] | Failed]:
-    """Each period as it ends. One that fails does not stop the others; a lost database does."""
+    """Each period as it ends. One that fails does not stop the others; an unusable database does."""
     waiting = iter(windows)
     running: dict[Future[Result], Window] = {}
     with ThreadPoolExecutor(connections, thread_name_prefix="period") as pool:
@@ -47,5 +47,5 @@ def run(
                 try:
                     yield Done(window, future.result())
                 except Refusal as refusal:
-                    is_lost = is_lost or isinstance(refusal, ConnectionLost)
+                    is_lost = is_lost or isinstance(refusal, Unusable)
                     yield Failed(window, refusal)

@@ -10,7 +10,8 @@ from sqlalchemy import Connection
 
 from usage_pipeline.refusals import REFUSED, Refusal
 from usage_pipeline.warehouse import statements
-from usage_pipeline.warehouse.connections import ConnectionLost, Role, Warehouse
+from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.failures import Unusable
 
 LISTED: Final = 20
 
@@ -59,7 +60,7 @@ def held(
     with warehouse.session(Role.WRITER) as connection:
         taken = _take(connection, asked, run_id, root_run_id, backfill_id)
         yield taken
-        with suppress(ConnectionLost), warehouse.begin(Role.WRITER) as ending:
+        with suppress(Unusable), warehouse.begin(Role.WRITER) as ending:
             state = "failed" if taken.has_failed else "done"
             statements.run(ending, "warehouse.sql", "end_backfill", backfill_id=taken.id, state=state)
 

@@ -72,15 +72,36 @@ def runnable(programs: Path, folder: Path, account: Account | None) -> Path:
     copy = copies / programs.parent.name / programs.name
     if not copy.exists():
         draft = Path(tempfile.mkdtemp(prefix="programs-", dir=folder))
-        draft.chmod(0o755)
-        shutil.copytree(programs, draft / copy.relative_to(copies), symlinks=True)
-        libraries = programs.parent.with_name(f"{programs.parent.name}.libs")
-        if libraries.exists():
-            shutil.copytree(libraries, draft / libraries.name, symlinks=True)
-        _let_everybody_read(draft)
-        shutil.rmtree(copies, ignore_errors=True)
-        draft.rename(copies)
+        try:
+            _copy(programs, draft / copy.relative_to(copies))
+            _let_everybody_read(draft)
+            shutil.rmtree(copies, ignore_errors=True)
+            draft.rename(copies)
+        except OSError as error:
+            raise Refusal(
+                f"the server's programs could not be copied to {folder}",
+                why=_first_reason(error),
+                fix="see that it has 50 MB of room and can be written, then run it again",
+            ) from None
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
     return copy
+
+
+def _copy(programs: Path, copy: Path) -> None:
+    """The programs and the libraries that stand beside them."""
+    shutil.copytree(programs, copy, symlinks=True)
+    libraries = programs.parent.with_name(f"{programs.parent.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, copy.parent.with_name(libraries.name), symlinks=True)
+
+
+def _first_reason(error: OSError) -> str:
+    """A copy that fails lists every file that did; one will do."""
+    if isinstance(error, shutil.Error):
+        (_, _, said), *_ = error.args[0]
+        return str(said).split(": ", 1)[0]
+    return error.strerror or str(error)
 
 
 def _let_everybody_read(folder: Path) -> None:
@@ -104,10 +125,12 @@ def environment() -> dict[str, str]:
 
 
 def locale(programs: Path) -> list[str]:
-    """From 17 on PostgreSQL knows letters by itself, the same everywhere: É is the upper case of é."""
+    """What É is the upper case of: from 17 on PostgreSQL knows by itself, the same everywhere."""
     shown = subprocess.run(
         [str(programs / "bin" / "postgres"), "--version"], capture_output=True, text=True, check=False
     )
     words = shown.stdout.split()
     major = int(words[2].split(".")[0]) if len(words) > 2 and words[2][0].isdigit() else 0
-    return ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"] if major >= 17 else []
+    if major < 17:
+        return ["--lc-ctype=C.UTF-8"]
+    return ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]

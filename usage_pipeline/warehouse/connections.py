@@ -8,15 +8,18 @@ from typing import Any, Final
 
 import psycopg
 import sqlalchemy as sa
+from psycopg.abc import Buffer
+from psycopg.types.string import TextLoader
 from sqlalchemy import URL, Connection, Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from usage_pipeline.refusals import ATTENTION, USAGE, Refusal
+from usage_pipeline.refusals import USAGE, Refusal
 from usage_pipeline.settings import Settings
-from usage_pipeline.warehouse import embedded, statements
+from usage_pipeline.warehouse import embedded, failures, poolers, statements
 
 OLDEST_SERVER: Final = 15
+_TEXTS: Final = (0, "bpchar", "name", "text", "varchar")  # 0: any type the driver does not know
 
 
 class Role(StrEnum):
@@ -29,12 +32,15 @@ class Role(StrEnum):
     RETENTION = "usage_retention"
 
 
-class ConnectionLost(Refusal):
-    """The database is not there, or no longer; whatever is asked next will fail as well."""
+_PATIENCE: Final = {Role.WRITER: "5min"}
+"""How long a role waits for a lock, where not ten seconds: two runs that meet in a day take turns."""
 
 
-class TooSlow(Refusal):
-    """A statement took longer than its caller was willing to wait."""
+class _AnyText(TextLoader):
+    """Text of a database without an encoding may hold any bytes: one name must not hide the others."""
+
+    def load(self, data: Buffer) -> str:
+        return bytes(data).decode("utf-8", "replace")
 
 
 class Warehouse:
@@ -45,6 +51,7 @@ class Warehouse:
         self.connections = connections
         self._engines: dict[Role, Engine] = {}
         self.progress: Callable[[Any], None] = _nobody_watches
+        self._sessions_are_ours = False  # known only behind a pooler, where it has to be found out
 
     def __repr__(self) -> str:
         return f"Warehouse({self.place})"
@@ -67,7 +74,7 @@ class Warehouse:
             with self.engine(role).begin() as connection:
                 yield connection
         except DBAPIError as error:
-            raise _plainly(error, self.place) from None
+            raise failures.plainly(error, self.place) from None
 
     @contextmanager
     def session(self, role: Role) -> Iterator[Connection]:
@@ -79,7 +86,7 @@ class Warehouse:
                 finally:
                     connection.invalidate()  # whatever it holds ends with it, not with the pool
         except DBAPIError as error:
-            raise _plainly(error, self.place) from None
+            raise failures.plainly(error, self.place) from None
 
     def dispose(self) -> None:
         for engine in self._engines.values():
@@ -102,24 +109,43 @@ class Warehouse:
         return engine
 
     def _connect(self, role: Role, arguments: list[Any], named: dict[str, Any]) -> psycopg.Connection:
-        named = {"connect_timeout": 10, "application_name": "usage_pipeline", **named}
+        connection = self._log_in(arguments, named)
         try:
-            connection = psycopg.connect(*arguments, **named, autocommit=True)
-        except psycopg.Error as error:
-            raise _unreachable(error, self.place, self._url.password) from None
-        except TypeError:
-            raise Refusal("USAGE_DATABASE_URL cannot be used", why="its options are not known") from None
-        try:
-            _require_version(connection, self.place)
-            connection.execute(statements.read("warehouse.sql", "take_role").encode(), {"role": role.value})
+            if connection.info.server_version // 10_000 < OLDEST_SERVER:
+                raise failures.too_old(connection.info.server_version // 10_000, OLDEST_SERVER, self.place)
+            if not self._take_role(connection, role):
+                with self._log_in(arguments, named) as another:
+                    if poolers.shares_sessions(connection, another):
+                        raise failures.shared_session(self.place)
+                self._sessions_are_ours = True
+                self._take_role(connection, role)
         except psycopg.errors.Error as error:
             connection.close()
-            raise _role_refused(error, role) from None
+            raise failures.role_refused(error, role, self.place) from None
         except Refusal:
             connection.close()
             raise
+        if connection.info.parameter_status("server_encoding") == "SQL_ASCII":
+            for kind in _TEXTS:
+                connection.adapters.register_loader(kind, _AnyText)
         connection.autocommit = False
         return connection
+
+    def _log_in(self, arguments: list[Any], named: dict[str, Any]) -> psycopg.Connection:
+        named = {"connect_timeout": 10, "application_name": "usage_pipeline", **named}
+        try:
+            return psycopg.connect(*arguments, **named, autocommit=True)
+        except psycopg.Error as error:
+            raise failures.unreachable(error, self.place, self._url.password) from None
+        except TypeError:
+            raise Refusal("USAGE_DATABASE_URL cannot be used", why="its options are not known") from None
+
+    def _take_role(self, connection: psycopg.Connection, role: Role) -> bool:
+        """False, and nothing is done, where a pooler answers that was not looked at yet."""
+        told = None if self._sessions_are_ours else connection.info.backend_pid
+        text = statements.read("warehouse.sql", "take_role").encode()
+        binds = {"role": role.value, "session": told, "lock_timeout": _PATIENCE.get(role, "10s")}
+        return connection.execute(text, binds).fetchone() is not None
 
 
 def open_warehouse(settings: Settings) -> Warehouse:
@@ -131,8 +157,8 @@ def open_warehouse(settings: Settings) -> Warehouse:
     return Warehouse(url, connections=settings.connections)
 
 
-def parse(text: str) -> URL:
-    """A URL as a person writes it, for our driver; never repeated in an error, it may hold a password."""
+def parse(text: str, *, variable: str = "USAGE_DATABASE_URL", driver: str = "psycopg") -> URL:
+    """A URL as a person writes it, for this driver; never repeated in an error, it may hold a password."""
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
@@ -140,78 +166,19 @@ def parse(text: str) -> URL:
     known = url is not None and url.get_backend_name() in ("postgresql", "postgres")
     if url is None or not known or "@" in (url.host or ""):  # the rest of a password with an @ in it
         raise Refusal(
-            "USAGE_DATABASE_URL cannot be used",
+            f"{variable} cannot be used",
             why="it must look like postgresql://user:password@host:5432/database"
             " (a special character in the password is written %XX)",
-            fix="correct USAGE_DATABASE_URL",
+            fix=f"correct {variable}",
             exit_code=USAGE,
         )
-    return url.set(drivername="postgresql+psycopg")
+    return url.set(drivername=f"postgresql+{driver}")
+
+
+def of_dagster(text: str) -> URL:
+    """Where Dagster keeps its own tables; its driver has to be named, a bare URL means another one."""
+    return parse(text, variable="DAGSTER_PG_URL", driver="psycopg2")
 
 
 def _nobody_watches(outcome: Any) -> None:
     """Progress goes nowhere unless a command shows it."""
-
-
-def _require_version(connection: psycopg.Connection, place: str) -> None:
-    major = connection.info.server_version // 10_000
-    if major < OLDEST_SERVER:
-        raise Refusal(
-            f"PostgreSQL {major} ({place}) is too old",
-            why=f"version {OLDEST_SERVER} or newer is needed",
-            fix="point USAGE_DATABASE_URL at a newer server",
-        )
-
-
-def _unreachable(error: psycopg.Error, place: str, password: object) -> Refusal:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    for secret in {str(password)} if password else set():
-        reason = reason.replace(secret, "***")
-    return ConnectionLost(
-        f"the database {place} cannot be reached",
-        why=reason,
-        fix="check that it runs and USAGE_DATABASE_URL, or unset that to use the embedded server",
-    )
-
-
-def _role_refused(error: psycopg.Error, role: Role) -> Refusal:
-    if error.sqlstate == "22023":
-        return _pending(f"the role {role} does not exist")
-    if error.sqlstate == "42501":
-        return Refusal(
-            f"this login may not act as {role}",
-            why="the role was made by another login",
-            fix=f"as its maker or a superuser run: grant {role} to the login of USAGE_DATABASE_URL",
-        )
-    return Refusal("the session could not be set up", why=_primary(error))
-
-
-def _plainly(error: DBAPIError, place: str) -> Refusal:
-    original = error.orig
-    if not isinstance(original, psycopg.Error):
-        return Refusal(f"the database {place} failed", why=type(original).__name__)
-    if original.sqlstate in (None, "57P01", "57P02"):
-        return ConnectionLost(
-            f"the connection to {place} was lost", why="nothing of this step was stored", fix="run it again"
-        )
-    if original.sqlstate == "57014":
-        return TooSlow("a statement was cancelled", why=_primary(original), fix="run it again")
-    if original.sqlstate == "55P03":
-        return Refusal(
-            "a lock was not had in time",
-            why="another run of the same period, a migration or the application's own DDL holds it",
-            fix="run it again",
-        )
-    if original.sqlstate in ("3F000", "42P01", "42883"):
-        return _pending(_primary(original))
-    fix = "$ migrate sql prints what a login with the right may run" if original.sqlstate == "42501" else ""
-    return Refusal(f"the database refused ({original.sqlstate})", why=_primary(original), fix=fix)
-
-
-def _pending(why: str) -> Refusal:
-    return Refusal("migrations are pending", why=why, fix="$ migrate apply", exit_code=ATTENTION)
-
-
-def _primary(error: psycopg.Error) -> str:
-    """The server's first sentence; its DETAIL may carry a row and stays behind."""
-    return error.diag.message_primary or type(error).__name__

@@ -23,7 +23,7 @@ from psycopg import sql
 from sqlalchemy import URL
 
 from usage_pipeline.refusals import REFUSED, Refusal
-from usage_pipeline.warehouse import binaries, postmaster, statements
+from usage_pipeline.warehouse import binaries, failures, postmaster, statements
 from usage_pipeline.warehouse.binaries import Account
 
 LOGIN: Final = "usage"
@@ -231,8 +231,11 @@ def _initialise(server: Server) -> None:
     )
     if done.returncode != 0:
         shutil.rmtree(draft, ignore_errors=True)
-        reason = (done.stderr.strip().splitlines() or ["initdb said nothing"])[-1]
-        raise Refusal("the embedded server's data could not be made", why=reason, fix=f"see {server.log}")
+        raise Refusal(
+            "the embedded server's data could not be made",
+            why=_reason(done.stderr),
+            fix=f"see that {server.folder} has 100 MB of room and can be written, then run it again",
+        )
     with (draft / "postgresql.conf").open("a", encoding="utf-8") as file:
         file.write(_CONFIGURATION)
     draft.rename(server.data)
@@ -245,9 +248,7 @@ def _launch(server: Server) -> None:
         if process.poll() is not None or time.monotonic() > deadline:
             said = _said(server, already_said)
             if _OLD_SESSIONS not in said or time.monotonic() > deadline:
-                lines = said.strip().splitlines() or ["no word"]
-                why = next((line for line in reversed(lines) if "FATAL" in line), lines[-1])
-                raise Refusal("the embedded server did not start", why=why, fix=f"see {server.log}")
+                raise Refusal("the embedded server did not start", why=_reason(said), fix=f"see {server.log}")
             time.sleep(0.2)
             already_said, process = _spawn(server)
         time.sleep(0.02)
@@ -270,6 +271,15 @@ def _spawn(server: Server) -> tuple[int, subprocess.Popen[bytes]]:
     return already_said, process
 
 
+def _reason(said: str) -> str:
+    """The line that tells why a program of PostgreSQL's gave up; the last one only tells that it did."""
+    lines = said.strip().splitlines() or ["no word"]
+    return next(
+        (line for line in reversed(lines) if any(word in line for word in ("PANIC:", "FATAL:", "error:"))),
+        lines[-1],
+    )
+
+
 def _said(server: Server, already: int) -> str:
     return server.log.read_bytes()[already:].decode(errors="replace")
 
@@ -282,7 +292,7 @@ def has_dagster_tables(server: Server) -> bool:
 
 
 def _create_databases(server: Server) -> None:
-    with server.connect() as connection:
+    with failures.told(f"at {server.sockets}"), server.connect() as connection:
         connection.execute(sql.SQL(statements.read("warehouse.sql", "create_login")))
         for database in (DATABASE, DAGSTER_DATABASE):
             create_database(connection, database, owner=LOGIN)

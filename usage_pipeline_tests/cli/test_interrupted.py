@@ -58,8 +58,8 @@ class Application:
 
     @property
     def environment(self) -> dict[str, str]:
-        url = f"postgresql://{embedded.LOGIN}@/{self.database}?host={self.server.sockets}"
-        return {"USAGE_DATABASE_URL": url, "USAGE_START": str(FIRST), "USAGE_CONNECTIONS": "2"}
+        url = self.server.url(self.database).set(drivername="postgresql")
+        return {"USAGE_DATABASE_URL": url.render_as_string(), "USAGE_START": str(FIRST), "USAGE_CONNECTIONS": "2"}
 
     def __call__(self, *words: str) -> Done:
         return self.checkout.usage_pipeline(*words, seconds=120, **self.environment)

@@ -52,8 +52,10 @@ class Own:
         self.start = "2026-01-01"
 
     def __call__(self, *words: str) -> Done:
-        url = f"postgresql://{embedded.LOGIN}@/{self.database}?host={self.server.sockets}"
-        return self.checkout.usage_pipeline(*words, USAGE_DATABASE_URL=url, USAGE_START=self.start)
+        url = self.server.url(self.database).set(drivername="postgresql")
+        return self.checkout.usage_pipeline(
+            *words, USAGE_DATABASE_URL=url.render_as_string(), USAGE_START=self.start
+        )
 
     def connect(self) -> psycopg.Connection:
         return self.server.connect(self.database, embedded.LOGIN)
@@ -219,7 +221,7 @@ def test_a_person_is_asked(checkout: Checkout, server: Server, answer: str, comp
     """Enter goes on, as everywhere; a script is never asked."""
     with cloned(server, TEMPLATE) as name:
         own = Own(checkout, server, name)
-        url = f"postgresql://{embedded.LOGIN}@/{name}?host={server.sockets}"
+        url = server.url(name).set(drivername="postgresql").render_as_string()
         ours, theirs = pty.openpty()
         command = [sys.executable, "-m", "usage_pipeline", "backfill", "tokens_daily"]
         with subprocess.Popen(

@@ -112,10 +112,9 @@ def write_history(server: Server, database: str, first: date, days: int) -> None
         connection.execute("analyze")
 
 
-@pytest.fixture(scope="module", params=["server", "server_15"])
-def history(request: pytest.FixtureRequest) -> Iterator[Warehouse]:
-    """Forty days with a thousand messages each, on both servers; its tests only read."""
-    server = request.getfixturevalue(request.param)
+@pytest.fixture(scope="module")
+def history(server: Server) -> Iterator[Warehouse]:
+    """Forty days with a thousand messages each; its tests only read."""
     with cloned(server, TEMPLATE) as database:
         write_history(server, database, days_before(NEWEST, DAYS), DAYS)
         found = Warehouse(server.url(database))
@@ -228,17 +227,17 @@ def scans(connection: sa.Connection) -> Counter[tuple[str, str]]:
     return found
 
 
-def test_a_day_costs_the_same_however_long_the_history(each_server: Server) -> None:
+def test_a_day_costs_the_same_however_long_the_history(server: Server) -> None:
     """Five years on, the run of one day must still touch the pages of one day."""
     touched = []
-    with cloned(each_server, TEMPLATE) as database:
-        warehouse = Warehouse(each_server.url(database))
+    with cloned(server, TEMPLATE) as database:
+        warehouse = Warehouse(server.url(database))
         newest, days = NEWEST, 10
         for _ in range(3):
             oldest = days_before(newest, days)
-            write_history(each_server, database, oldest, days)
+            write_history(server, database, oldest, days)
             fill(warehouse, oldest, newest)
-            with each_server.connect(database) as connection:
+            with server.connect(database) as connection:
                 connection.execute("analyze")
             buffers_of_a_day(warehouse)
             touched.append(buffers_of_a_day(warehouse))

@@ -188,7 +188,8 @@ def test_a_message_that_is_lost_on_the_way_stops_the_run(
 @contextmanager
 def ledger_row_held(server: Server, database: str, statement: str) -> Iterator[psycopg.Connection]:
     """Somebody else's transaction that has the day's ledger row."""
-    with psycopg.connect(host=str(server.sockets), user=embedded.LOGIN, dbname=database) as held:
+    with server.connect(database, embedded.LOGIN) as held:
+        held.autocommit = False
         held.execute("set role usage_writer")
         held.execute(statement.encode(), {"start": DAY.start, "end": DAY.end})
         yield held

@@ -1,4 +1,4 @@
-"""The application on each server we promise."""
+"""The application in a database of its own."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,7 +25,7 @@ def opened(server: Server) -> Iterator[Source]:
 
 
 @pytest.fixture
-def source(each_server: Server) -> Iterator[Source]:
-    """The application on both servers."""
-    with opened(each_server) as found:
+def source(server: Server) -> Iterator[Source]:
+    """The application, empty."""
+    with opened(server) as found:
         yield found

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
 from uuid import UUID
 
 import pytest
@@ -25,10 +24,10 @@ class Read:
     refusals: dict[str, Refused]
 
 
-@pytest.fixture(scope="module", params=["server", "server_15"])
-def read(request: pytest.FixtureRequest) -> Iterator[Read]:
+@pytest.fixture(scope="module")
+def read(server: Server) -> Iterator[Read]:
     """Written once for the whole page, which changes nothing."""
-    with opened(cast(Server, request.getfixturevalue(request.param))) as source:
+    with opened(server) as source:
         answers: dict[str, object] = {}
         names: dict[UUID, str] = {}
         with source.chat.connection.transaction():

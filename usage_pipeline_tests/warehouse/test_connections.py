@@ -3,6 +3,7 @@
 import time
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import URL
@@ -12,26 +13,25 @@ from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import connections, embedded
 from usage_pipeline.warehouse.connections import Role, Warehouse, open_warehouse, parse
 from usage_pipeline.warehouse.embedded import Server
-from usage_pipeline_tests.conftest import UNSAFE_AND_FAST
+from usage_pipeline_tests.servers import Kind
 
 SECRET = "hunter2hunter2"  # noqa: S105
 RIGHT = "the right one"
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def guarded(server_kind: Kind) -> Iterator[Server]:
     """A server without our roles that asks one login for a password."""
-    found = embedded.of(tmp_path_factory.mktemp("guarded"), options=UNSAFE_AND_FAST)
-    try:
-        embedded.start(found)
-        rules = found.data / "pg_hba.conf"
-        rules.write_text("local all guarded scram-sha-256\nlocal all all trust\n", encoding="utf-8")
+    with server_kind.started() as found:
+        rules = "".join(
+            f"{way} guarded {where} scram-sha-256\n{way} all {where} trust\n"
+            for way, where in (("local all", ""), ("host all", "127.0.0.1/32"))
+        )
+        (found.data / "pg_hba.conf").write_text(rules, encoding="utf-8")
         with found.connect() as connection:
             connection.execute("create role guarded login password 'the right one'")
             connection.execute("select pg_reload_conf()")
         yield found
-    finally:
-        embedded.remove(found)
 
 
 def refusal(url: URL, role: Role = Role.WRITER) -> Refusal:
@@ -119,10 +119,12 @@ def test_every_usual_form_of_a_url_is_understood(text: str, host: str, database:
     assert found.password in ("word", "w@rd")
 
 
-def test_a_server_that_is_too_old(guarded: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_too_old(
+    guarded: Server, server_kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(connections, "OLDEST_SERVER", 99)
     found = refusal(guarded.url(embedded.DATABASE), Role.LOGIN)
-    assert found.what.startswith("PostgreSQL 18 (usage at ")
+    assert found.what.startswith(f"PostgreSQL {server_kind.version} (usage at ")
     assert found.why == "version 99 or newer is needed"
 
 
@@ -182,7 +184,8 @@ def test_a_lost_connection_is_told_and_replaced(server: Server, warehouse: Wareh
         assert connection.exec_driver_sql("select current_user::text").scalar_one() == "usage_writer"
 
 
-def test_settings_without_a_url_mean_the_embedded_server(server: Server) -> None:
+def test_settings_without_a_url_mean_the_embedded_server(tmp_path: Path) -> None:
+    server = embedded.of(tmp_path)
     warehouse = open_warehouse(Settings(home=server.home))
     assert warehouse.place == f"usage at {server.sockets}"
     url = f"postgresql://usage:{SECRET}@127.0.0.1:1/app"

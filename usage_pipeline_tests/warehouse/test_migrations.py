@@ -21,7 +21,8 @@ from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.functions import FunctionFile
 from usage_pipeline.warehouse.migrations import engine, state
-from usage_pipeline_tests.conftest import DEBIAN_15, UNSAFE_AND_FAST, cloned, migrate
+from usage_pipeline_tests.conftest import cloned, migrate
+from usage_pipeline_tests.servers import Kind
 
 WANTED = functions.wanted(SUPABASE_CHAT)
 NAMES = tuple(file.name for file in WANTED)
@@ -49,20 +50,11 @@ class Bare:
             loading.create_application(connection)
 
 
-@pytest.fixture(scope="module", params=["postgres_18", "postgres_15"])
-def virgin_server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Server]:
+@pytest.fixture(scope="module")
+def virgin_server(server_kind: Kind) -> Iterator[Server]:
     """A server on which no migration of another test has left our roles."""
-    if request.param == "postgres_15" and not DEBIAN_15.exists():
-        pytest.skip(f"no PostgreSQL 15 in {DEBIAN_15}; apt-get install postgresql-15 brings it")
-    programs = DEBIAN_15 if request.param == "postgres_15" else None
-    found = embedded.of(tmp_path_factory.mktemp("virgin"), programs=programs, options=UNSAFE_AND_FAST)
-    try:
-        embedded.start(found)
+    with server_kind.started() as found:
         yield found
-    finally:
-        embedded.remove(found)
 
 
 @pytest.fixture
