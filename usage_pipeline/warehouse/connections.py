@@ -129,6 +129,11 @@ def parse(text: str) -> URL:
     return url.set(drivername="postgresql+psycopg")
 
 
+def server_version(connection: Connection) -> str:
+    """The server's version as a person says it."""
+    return ".".join(map(str, connection.dialect.server_version_info or ()))
+
+
 def _nobody_watches(outcome: Any) -> None:
     """Progress goes nowhere unless a command shows it."""
 

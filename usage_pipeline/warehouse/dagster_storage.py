@@ -22,7 +22,8 @@ class StackStorage(DagsterPostgresStorage):
     def from_config_value(  # type: ignore[override]  # as Dagster's own storage does
         cls, inst_data: ConfigurableClassData | None, config_value: PostgresStorageConfig
     ) -> Self:
-        url = pg_url_from_config(config_value)
+        given = make_url(pg_url_from_config(config_value)).set(drivername="postgresql+psycopg2")
+        url = given.render_as_string(hide_password=False)  # a bare `postgresql://` would mean psycopg 3
         _hold(url)
         return cls(postgres_url=url, should_autocreate_tables=True, inst_data=inst_data)
 
