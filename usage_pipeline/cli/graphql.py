@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-NO_ANSWER: Final = (OSError, http.client.HTTPException, KeyError, TypeError, ValueError)
+import yaml
+
+NO_ANSWER: Final = (OSError, http.client.HTTPException, yaml.YAMLError, KeyError, TypeError, ValueError)
 """What asking a page that is not there, not ready, or not ours may raise."""
 _READINESS: Final = (
     "{ instance { info } repositoriesOrError { ... on RepositoryConnection { nodes { name } } } }"
@@ -34,7 +36,9 @@ def ask(
 def is_ready(address: str, home: Path, *, seconds: float = 30) -> bool:
     """Whether it is the page of this DAGSTER_HOME, not a stranger's, and knows our definitions."""
     answer = ask(address, _READINESS, seconds=seconds)
-    return str(home) in answer["instance"]["info"] and bool(answer["repositoriesOrError"]["nodes"])
+    info = yaml.safe_load(str(answer["instance"]["info"]))  # as text it folds and escapes what a path may hold
+    is_ours = info["local_artifact_storage"]["config"]["base_dir"] == str(home)
+    return is_ours and bool(answer["repositoriesOrError"]["nodes"])
 
 
 def last_heartbeat(address: str, *, seconds: float = 30) -> float:

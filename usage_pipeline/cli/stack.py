@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from types import FrameType
@@ -73,11 +73,12 @@ def ending_on_signals() -> Iterator[None]:
     Once: a second signal would stop the stopping. A closed terminal that `nohup` told us to outlive is none.
     """
     ended = False
+    terminals = [each.fileno() for each in (sys.stdin, sys.stdout, sys.stderr) if each.isatty()]
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         nonlocal ended
         if number == signal.SIGHUP:
-            _speak_no_more()
+            _turn_away_from(terminals)
         if not ended:
             ended = True
             raise KeyboardInterrupt
@@ -86,17 +87,15 @@ def ending_on_signals() -> Iterator[None]:
     if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
     before = {each: signal.signal(each, interrupt) for each in numbers}
-    try:
-        yield
-    finally:
+    yield
+    if not ended:  # else the last steps are taken when the interpreter ends, and are not to be disturbed
         for each, handler in before.items():
             signal.signal(each, handler)
 
 
-def _speak_no_more() -> None:
+def _turn_away_from(terminals: Sequence[int]) -> None:
     """Whatever is written to a terminal that is gone fails, and would break off the stopping."""
     nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (sys.stdin, sys.stdout, sys.stderr):
-        if stream is not None and stream.isatty():
-            os.dup2(nowhere, stream.fileno())
+    for each in terminals:
+        os.dup2(nowhere, each)
     os.close(nowhere)
