@@ -31,3 +31,4 @@ def _keep_standard_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - for as long as we run
+            os.set_inheritable(getattr(sys, name).fileno(), True)

@@ -36,7 +36,7 @@ def ask(
 def is_ready(address: str, home: Path, *, seconds: float = 30) -> bool:
     """Whether it is the page of this DAGSTER_HOME, not a stranger's, and knows our definitions."""
     answer = ask(address, _READINESS, seconds=seconds)
-    info = yaml.safe_load(str(answer["instance"]["info"]))  # as text it folds and escapes what a path may hold
+    info = yaml.safe_load(str(answer["instance"]["info"]))  # which folds and escapes what a path may hold
     is_ours = info["local_artifact_storage"]["config"]["base_dir"] == str(home)
     return is_ours and bool(answer["repositoriesOrError"]["nodes"])
 
