@@ -159,11 +159,12 @@ def _quoted(value: str) -> str:
 
 def _home_of_env_file(given: Mapping[str, str]) -> str | None:
     file = root() / ".env"
-    if given.get("USAGE_DATABASE_URL") or not file.is_file():
+    if not file.is_file() or not file.read_text(encoding="utf-8", errors="replace").startswith(ENV_MARKER):
         return None
-    if not file.read_text(encoding="utf-8", errors="replace").startswith(ENV_MARKER):
-        return None
-    return dotenv_values(file).get("USAGE_HOME")
+    home = dotenv_values(file).get("USAGE_HOME")
+    if home and given.get("USAGE_DATABASE_URL") and (Path(home) / DEMO_MARKER).exists():
+        return None  # whoever names a database does not mean the demo
+    return home
 
 
 def _read(file: Path) -> dict[str, Any]:

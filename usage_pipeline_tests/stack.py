@@ -111,10 +111,11 @@ def checked_out(prefix: str) -> Iterator[Checkout]:
     try:
         yield found
     finally:
+        for pid, words in found.processes().items():  # a test that failed leaves some
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM if "postgres" in words else signal.SIGKILL)
         for home in (found.demo_home, folder / ".usage"):
             embedded.remove(embedded.of(home))
-        for pid in found.processes():
-            os.kill(pid, signal.SIGKILL)
         shutil.rmtree(folder.parent, ignore_errors=True)
 
 

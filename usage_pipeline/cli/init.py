@@ -74,7 +74,8 @@ def _notes(found: Settings, url: URL, in_environment: str | None) -> Iterator[st
             f"The password is not in {found.file}: USAGE_DATABASE_URL or ~/.pgpass must supply it,"
             " to every command."
         )
-    if in_environment and in_environment != found.database_url:
+    elsewhere = urls.read(in_environment, "USAGE_DATABASE_URL") if in_environment else url
+    if urls.without_secrets(elsewhere) != urls.without_secrets(url):
         yield "USAGE_DATABASE_URL is set to another database, and wins over the file: unset it."
     if not settings.is_under_root(found.home):
         yield f"{found.home} is not where our commands look by themselves: export USAGE_HOME for each."

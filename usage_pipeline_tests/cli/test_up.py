@@ -85,14 +85,22 @@ def test_init_writes_where_the_database_is(checkout: Checkout, theirs: str) -> N
 
 
 def test_init_with_a_bare_url(checkout: Checkout, server: Server) -> None:
-    """libpq's own variables say the rest, as for every other client."""
+    """libpq's own variables say the rest, as for every other client; the `.env` says which folder."""
     with cloned(server, "template1") as name:
         with server.connect(name, embedded.LOGIN) as connection:
             loading.create_application(connection)
+            Chat(connection).answer(at=YESTERDAY)
         given = {"PGHOST": str(server.sockets), "PGUSER": embedded.LOGIN, "PGDATABASE": name}
-        done = verb(checkout, "init", "--database-url", "postgresql://", **given)
+        mine = checkout.folder / ".usage" / "mine"
+        done = verb(checkout, "init", "--database-url", "postgresql://", USAGE_HOME=str(mine), **given)
         assert done.code == 0, done.said
         assert verb(checkout, "migrate", "apply", **given).code == 0
+        assert "start" in (mine / "settings.toml").read_text()
+        named = verb(checkout, "status", "--json", USAGE_DATABASE_URL="postgresql://", **given)
+        assert facts(named)["settings"]["file"] == str(mine / "settings.toml")
+        (mine / settings.DEMO_MARKER).touch()
+        named = verb(checkout, "status", "--json", USAGE_DATABASE_URL="postgresql://", **given)
+        assert facts(named)["settings"]["file"] == str(mine.parent / "settings.toml")
 
 
 def test_what_init_refuses(checkout: Checkout, server: Server, bare_database: str) -> None:
