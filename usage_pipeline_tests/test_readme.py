@@ -55,12 +55,23 @@ def expected_code(command: str) -> int:
 
 
 @pytest.mark.stack
-def test_commands_of_the_readme(checkout: Checkout) -> None:
-    """One test for all: they share the demo, and the last ones move its first day."""
+def test_commands_and_python_of_the_readme(checkout: Checkout) -> None:
+    """One test for all: they share the demo."""
     for command in runnable():
         done = checkout.run(words_of(command))
         assert done.code == expected_code(command), f"{command}\n{done.out}\n{done.said}"
         assert "Traceback" not in done.said
+    pasted_python(checkout)
+
+
+def pasted_python(checkout: Checkout) -> None:
+    """What is shown to be pasted must run."""
+    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        done = checkout.run([sys.executable, "-c", f"{block}\nprint(list(frame.columns))"])
+        assert done.code == 0, done.said
+        assert "total_tokens" in done.out
 
 
 @pytest.mark.stack
@@ -81,17 +92,6 @@ def test_own_database_of_the_readme(server: Server) -> None:
             assert done.code == 0, f"{command}\n{done.out}\n{done.said}"
         assert up.end() == 0
         assert own.processes() == {}
-
-
-@pytest.mark.stack
-def test_python_of_the_readme(checkout: Checkout) -> None:
-    """What is shown to be pasted must run."""
-    blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert blocks
-    for block in blocks:
-        done = checkout.run([sys.executable, "-c", f"{block}\nprint(list(frame.columns))"])
-        assert done.code == 0, done.said
-        assert "total_tokens" in done.out
 
 
 def words_of(command: str) -> list[str]:

@@ -11,7 +11,7 @@ import click
 from usage_pipeline import settings
 from usage_pipeline.cli import backfill, console, graphql, lock, migrate, stack
 from usage_pipeline.cli.lock import Lock
-from usage_pipeline.cli.page import Page, no_open_option, port_option, served
+from usage_pipeline.cli.page import Page, no_open_option, port_option, served, until_ended
 from usage_pipeline.refusals import REFUSED, Refusal
 from usage_pipeline.settings import Settings
 
@@ -68,10 +68,11 @@ def _run(server: "Server", held: Lock, *, port: int, once: bool, open_page: bool
             form = settings.program()
             console.narrate(f"All verified; the data stay in {server.folder}. Try: {form} usage tokens")
             return
-        _greet(server, page, story)
-        if open_page:
-            page.show()
-        page.wait_for_the_end()
+        with until_ended():
+            _greet(server, page, story)
+            if open_page:
+                page.show()
+            page.wait()
 
 
 def _claim(home: Path) -> None:

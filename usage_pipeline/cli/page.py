@@ -124,13 +124,11 @@ class Page:
         if sys.stdout.isatty() and settings.has_a_screen():
             webbrowser.open(self.lineage)
 
-    def wait_for_the_end(self) -> None:
+    def wait(self) -> None:
         """Stay until somebody ends us, or one of them ends by itself."""
-        with suppress(KeyboardInterrupt):  # the way a person ends it
-            while True:
-                self._require_alive()
-                time.sleep(1)
-        console.narrate("Stopping …")
+        while True:
+            self._require_alive()
+            time.sleep(1)
 
     def _require_alive(self) -> None:
         for name, child in self.children.items():
@@ -145,6 +143,14 @@ class Page:
         if "address already in use" in self.log("web-server").read_text(errors="replace"):
             self.port += 1
             self.start_web_server()
+
+
+@contextmanager
+def until_ended() -> Iterator[None]:
+    """From here on an interrupt is the way a person ends it, and no failure."""
+    with suppress(KeyboardInterrupt):
+        yield
+    console.narrate("Stopping …")
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import click
 from usage_pipeline import settings
 from usage_pipeline.cli import console, lock, stack
 from usage_pipeline.cli.lock import Lock
-from usage_pipeline.cli.page import Page, no_open_option, port_option, served
+from usage_pipeline.cli.page import Page, no_open_option, port_option, served, until_ended
 from usage_pipeline.refusals import REFUSED, Refusal
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import session
@@ -33,10 +33,11 @@ def _run(found: Settings, held: Lock, *, port: int, open_page: bool) -> None:
     with served(found, port) as page:
         page.stand(held)
         stack.write_env_file(found)
-        _greet(page)
-        if open_page:
-            page.show()
-        page.wait_for_the_end()
+        with until_ended():
+            _greet(page)
+            if open_page:
+                page.show()
+            page.wait()
 
 
 def _refuse_the_demos() -> None:

@@ -25,11 +25,12 @@ SITE_PACKAGES = Path(pytest.__file__).parent.parent
 ACCOUNTS = {"nobody": (65534, 65534), "daemon": (1, 1)}
 
 
-@pytest.fixture(scope="module")
-def checkout() -> Iterator[Checkout]:
-    """One copy, below a folder of mode 0700, for all that happens to one demo."""
-    with stack.checked_out("usage-hardships-") as found:
-        yield found
+def test_what_happens_to_one_demo() -> None:
+    """One after the other to the same, below a folder of mode 0700: the data are made once."""
+    with stack.checked_out("usage-hardships-") as checkout:
+        below_a_private_folder_and_without_streams(checkout)
+        a_closed_terminal(checkout)
+        a_power_cut(checkout)
 
 
 def machine(checkout: Checkout) -> dict[str, object]:
@@ -38,7 +39,7 @@ def machine(checkout: Checkout) -> dict[str, object]:
     return {"accounts": Path("/etc/passwd").read_bytes(), **modes}
 
 
-def test_below_a_private_folder_and_without_streams(checkout: Checkout) -> None:
+def below_a_private_folder_and_without_streams(checkout: Checkout) -> None:
     """A helper that makes an account or opens folders; a log written into the socket that got its number."""
     before = machine(checkout)
     assert before[str(checkout.folder.parent)] == 0o700
@@ -50,7 +51,7 @@ def test_below_a_private_folder_and_without_streams(checkout: Checkout) -> None:
     assert checkout.processes() == {}
 
 
-def test_a_closed_terminal(checkout: Checkout) -> None:
+def a_closed_terminal(checkout: Checkout) -> None:
     """The window is closed: a hangup, and every write from then on fails."""
     demo = Terminal(checkout, "demo")
     assert "Warning" not in demo.standing()
@@ -58,7 +59,7 @@ def test_a_closed_terminal(checkout: Checkout) -> None:
     assert checkout.processes() == {}
 
 
-def test_a_power_cut(checkout: Checkout) -> None:
+def a_power_cut(checkout: Checkout) -> None:
     """Locks that outlive their holder, and a number in them that by now is a stranger's."""
     demo = checkout.start("demo", "--no-open")
     demo.standing()
