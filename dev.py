@@ -27,7 +27,7 @@ HELP = """usage: python3 dev.py VERB [ARGUMENTS]
   python3 dev.py demo          the whole stack with demo data; Ctrl-C stops it
   python3 dev.py test          lint, format, types, then every test
   python3 dev.py test ARGS     pytest with these arguments
-  python3 dev.py VERB …        usage, backfill, sources, migrate: the verbs of usage-pipeline
+  python3 dev.py VERB …        init, up, status, migrate, backfill, usage …: the verbs of usage-pipeline
   python3 dev.py VERB --help   what a verb takes
 
 The first run installs the pinned packages into .venv, beside this file."""
@@ -35,6 +35,14 @@ The first run installs the pinned packages into .venv, beside this file."""
 
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
+
+
+def keep_standard_streams() -> None:
+    """A closed one is nowhere: its number must not go to the next file that is opened."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
+            os.set_inheritable(getattr(sys, name).fileno(), True)
 
 
 def answers(python: str, code: str) -> bool:
@@ -192,6 +200,7 @@ def test(arguments: "list[str]") -> None:
 
 
 def main(arguments: "list[str]") -> None:
+    keep_standard_streams()
     if not arguments or arguments[0] in ("-h", "--help"):
         print(HELP, file=sys.stdout if arguments else sys.stderr)
         sys.exit(0 if arguments else 2)

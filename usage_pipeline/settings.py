@@ -123,7 +123,8 @@ def store(settings: Settings, **changes: object) -> None:
     settings.home.mkdir(parents=True, exist_ok=True)
     lines = settings.file.read_text(encoding="utf-8").splitlines() if settings.file.exists() else []
     kept = [line for line in lines if line.partition("=")[0].strip() not in changes]
-    added = [f"{key} = {json.dumps(str(value))}" for key, value in sorted(changes.items())]
+    texts = {key: json.dumps(str(value), ensure_ascii=False) for key, value in sorted(changes.items())}
+    added = [f"{key} = {text}" for key, text in texts.items()]
     draft = settings.file.with_suffix(".toml.new")
     draft.write_text("\n".join([*kept, *added, ""]), encoding="utf-8")
     draft.replace(settings.file)
@@ -161,11 +162,12 @@ def _quoted(value: str) -> str:
 
 def _home_of_env_file(given: Mapping[str, str]) -> str | None:
     file = root() / ".env"
-    if given.get("USAGE_DATABASE_URL") or not file.is_file():
+    if not file.is_file() or not file.read_text(encoding="utf-8", errors="replace").startswith(ENV_MARKER):
         return None
-    if not file.read_text(encoding="utf-8", errors="replace").startswith(ENV_MARKER):
-        return None
-    return dotenv_values(file).get("USAGE_HOME")
+    home = dotenv_values(file).get("USAGE_HOME")
+    if home and given.get("USAGE_DATABASE_URL") and (Path(home) / DEMO_MARKER).exists():
+        return None  # whoever names a database does not mean the demo
+    return home
 
 
 def _require_folder(home: Path) -> None:
@@ -191,7 +193,7 @@ def _read(file: Path) -> dict[str, Any]:
             raise Refusal(
                 f"`{key}` in {file} cannot be used", why="it must be a text", fix="correct the line"
             )
-    if re.search(r"://[^/@]*:[^@]*@", str(values.get("database_url", ""))):
+    if re.search(r"://[^/@]*:[^@]*@|[?&](ssl)?password=", str(values.get("database_url", ""))):
         raise Refusal(
             f"{file} holds a password",
             why="a file is copied, backed up and shown",

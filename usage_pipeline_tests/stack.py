@@ -1,11 +1,18 @@
-"""The program as a person runs it: a checkout of its own, a process of its own, an empty environment."""
+"""The program as a person runs it: a checkout of its own, processes of its own, an empty environment."""
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from usage_pipeline.warehouse import embedded
 
 ROOT = Path(__file__).parent.parent
 _LEFT_OUT = (".git", ".venv", ".usage", ".env", "__pycache__", "*_cache", "usage_pipeline_tests", "docs")
@@ -45,6 +52,71 @@ class Checkout:
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False,
         )  # fmt: skip
         return Done(done.returncode, done.stdout, done.stderr)
+
+    def start(self, *words: str, **more: str) -> "Started":
+        """A verb that goes on until somebody ends it; what it says goes into a file."""
+        log = Path(tempfile.mkstemp(prefix="started-", suffix=".log", dir=self.folder)[1])
+        with log.open("w") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "usage_pipeline", *words], cwd=self.folder,
+                env=self.environment(**more), stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+            )  # fmt: skip
+        return Started(process, log)
+
+    def processes(self) -> dict[int, str]:
+        """Every process that was started for this copy, by the environment or the words it carries."""
+        marks = [os.fsencode(self.folder)]
+        marks += [os.fsencode(embedded.of(home).data) for home in (self.demo_home, self.folder / ".usage")]
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):
+                words = (folder / "cmdline").read_bytes()
+                if any(mark in (folder / "environ").read_bytes() + words for mark in marks):
+                    found[int(folder.name)] = words.replace(b"\0", b" ").decode(errors="replace")[:200]
+        return found
+
+
+@dataclass(frozen=True)
+class Started:
+    """A verb that runs, and the file it speaks into."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def standing(self, seconds: float = 120) -> str:
+        """What it says once it stands."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline and self.process.poll() is None:
+            if "Ctrl-C stops" in (text := self.said):
+                return text
+            time.sleep(0.1)
+        self.process.kill()
+        raise AssertionError(self.said)
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Its exit code after this signal."""
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+
+@contextmanager
+def checked_out(prefix: str) -> Iterator[Checkout]:
+    """A copy below a private folder; afterwards nothing runs for it and nothing of it is left."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix)) / "checkout"
+    found = copy(folder)
+    try:
+        yield found
+    finally:
+        for pid, words in found.processes().items():  # a test that failed leaves some
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM if "postgres" in words else signal.SIGKILL)
+        for home in (found.demo_home, folder / ".usage"):
+            embedded.remove(embedded.of(home))
+        shutil.rmtree(folder.parent, ignore_errors=True)
 
 
 def copy(folder: Path) -> Checkout:

@@ -30,6 +30,16 @@ for program in usage-pipeline ruff mypy pytest; do
 done
 """
 
+# Stands in for pip, as the installer above for uv: the environment is a real one, the network is not asked.
+PIP = """import os, pathlib, sys
+if __name__ == "__main__":
+    with open(os.environ["NOTES"], "a") as notes:
+        print(*sys.argv[1:], file=notes)
+    program = pathlib.Path(sys.argv[sys.argv.index("--python") + 1]).with_name("usage-pipeline")
+    program.write_text("#!/bin/sh\\necho usage-pipeline $*\\n")
+    program.chmod(0o755)
+"""
+
 
 class Checkout:
     """A copy of what dev.py works on, and the ways to run it there."""
@@ -230,6 +240,35 @@ def test_without_uv_the_missing_module_is_named(checkout: Checkout, module: str)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert f"no uv on PATH, and no {module} in" in done.stderr
+
+
+def test_without_ensurepip_the_environment_is_made_anyway(checkout: Checkout) -> None:
+    """Debian keeps it in python3-venv, which a bare machine has not."""
+    (checkout.tools / "uv").unlink()
+    hidden = without(checkout, "ensurepip")
+    Path(hidden, "pip.py").write_text(PIP)
+    done = checkout.run("demo", PYTHONPATH=hidden)
+    assert (done.returncode, done.stdout) == (0, "usage-pipeline demo\n"), done.stderr
+    assert checkout.steps() == [RUNTIME, "-e"]
+    made = [str(checkout.folder / ".venv" / "bin" / "python"), "-c", "import sys; print(sys.prefix)"]
+    assert subprocess.check_output(made, text=True).strip() == str(checkout.folder / ".venv")
+    assert not list((checkout.folder / ".venv").rglob("pip*"))  # venv asks it out of reach of our shadow
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
+def test_closed_streams_do_not_break_the_door(checkout: Checkout, closed: str) -> None:
+    """Started by a supervisor that closes them, Python has no stream to write to."""
+    command = [sys.executable, str(checkout.folder / "dev.py"), "demo"]
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'"$@" {closed}', "sh", *command],
+        env=checkout.environment(),
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr
+    assert checkout.steps() == ["venv", RUNTIME, "-e"]
 
 
 def test_a_verb_takes_over_the_process_and_its_exit_code(checkout: Checkout) -> None:

@@ -13,8 +13,11 @@ from typing import Final
 import pytest
 
 from usage_pipeline import settings
+from usage_pipeline.demo import loading
 from usage_pipeline.warehouse import embedded
+from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests import stack
+from usage_pipeline_tests.conftest import cloned
 from usage_pipeline_tests.stack import ROOT, Checkout
 
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -22,7 +25,8 @@ BLOCKS: Final = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
 COMMANDS: Final = [line for block in BLOCKS for line in block.splitlines() if line]
 BY_CI: Final = ("python3 dev.py demo", "python3 dev.py test")
 """The two commands of the door: CI runs them as they stand, the first with --once."""
-OWN_DATABASE: Final = "export USAGE_DATABASE_URL=postgresql://user:password@host:5432/database"
+OWN_DATABASE: Final = next(each for each in BLOCKS if "USAGE_DATABASE_URL=" in each).splitlines()
+"""These need a database that is not the demo's."""
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +46,7 @@ def checkout() -> Iterator[Checkout]:
 
 
 def runnable() -> list[str]:
-    return [each for each in COMMANDS if each not in BY_CI and each != OWN_DATABASE]
+    return [each for each in COMMANDS if each not in BY_CI and each not in OWN_DATABASE]
 
 
 def expected_code(command: str) -> int:
@@ -51,16 +55,16 @@ def expected_code(command: str) -> int:
 
 
 @pytest.mark.stack
-def test_commands_of_the_readme(checkout: Checkout) -> None:
-    """One test for all: they share the demo, and the last ones move its first day."""
+def test_commands_and_python_of_the_readme(checkout: Checkout) -> None:
+    """One test for all: they share the demo."""
     for command in runnable():
         done = checkout.run(words_of(command))
         assert done.code == expected_code(command), f"{command}\n{done.out}\n{done.said}"
         assert "Traceback" not in done.said
+    pasted_python(checkout)
 
 
-@pytest.mark.stack
-def test_python_of_the_readme(checkout: Checkout) -> None:
+def pasted_python(checkout: Checkout) -> None:
     """What is shown to be pasted must run."""
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     assert blocks
@@ -68,6 +72,26 @@ def test_python_of_the_readme(checkout: Checkout) -> None:
         done = checkout.run([sys.executable, "-c", f"{block}\nprint(list(frame.columns))"])
         assert done.code == 0, done.said
         assert "total_tokens" in done.out
+
+
+@pytest.mark.stack
+def test_own_database_of_the_readme(server: Server) -> None:
+    """In the order in which they stand: `up` goes on while `status` asks."""
+    with cloned(server, "template1") as name, stack.checked_out("usage-readme-own-") as own:
+        with server.connect(name, embedded.LOGIN) as connection:
+            loading.create_application(connection)
+        given = {"USAGE_DATABASE_URL": f"postgresql://{embedded.LOGIN}@/{name}?host={server.sockets}"}
+        for command in OWN_DATABASE[1:]:
+            if command.endswith(" up"):
+                up = own.start("up", "--no-open", **given)
+                up.standing()
+                continue
+            done = own.run(words_of(command), 60, **given)
+            while "was not heard of yet" in done.out:  # the daemon says so itself after some seconds
+                done = own.run(words_of(command), 60, **given)
+            assert done.code == 0, f"{command}\n{done.out}\n{done.said}"
+        assert up.end() == 0
+        assert own.processes() == {}
 
 
 def words_of(command: str) -> list[str]:

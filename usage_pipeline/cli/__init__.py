@@ -4,6 +4,7 @@ Standard output carries data, standard error narration. A refusal is one line: w
 that fixes it. Exit codes: 0 done, 1 failed, 2 usage, 3 attention, 4 refused for safety, 130 interrupted.
 """
 
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from usage_pipeline import refusals
 
 def main() -> None:
     """Run one verb; whatever goes wrong on purpose ends in one line and its exit code."""
+    _keep_standard_streams()
     try:  # the imports too: they take long enough to be interrupted
         from usage_pipeline.cli import program
 
@@ -22,3 +24,11 @@ def main() -> None:
         print(f"interrupted; what is committed stays. Go on: {typed}", file=sys.stderr)
         code = refusals.INTERRUPTED
     sys.exit(code)
+
+
+def _keep_standard_streams() -> None:
+    """The number of a closed one would go to the next file that is opened, and what is said into it."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - for as long as we run
+            os.set_inheritable(getattr(sys, name).fileno(), True)

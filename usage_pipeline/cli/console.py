@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
@@ -43,7 +43,9 @@ def output() -> Console:
 
 
 def narrate(text: str, style: str | None = None) -> None:
-    narration.print("\n".join(map(printable, text.split("\n"))), style=style, markup=False)
+    """Say it if anybody listens; a terminal that is gone must not break off the work."""
+    with suppress(OSError):
+        narration.print("\n".join(map(printable, text.split("\n"))), style=style, markup=False)
 
 
 def printable(text: str, longest: int | None = None) -> str:

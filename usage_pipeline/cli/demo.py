@@ -2,9 +2,7 @@
 
 import gc
 import shutil
-import sys
-import webbrowser
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -12,7 +10,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from usage_pipeline import settings
-from usage_pipeline.cli import backfill, console, migrate, stack
+from usage_pipeline.cli import backfill, console, graphql, lock, migrate, stack
+from usage_pipeline.cli.lock import Lock
+from usage_pipeline.cli.page import Page, no_open_option, port_option, served, until_ended
 from usage_pipeline.refusals import REFUSED, Refusal
 from usage_pipeline.settings import Settings
 
@@ -28,14 +28,8 @@ ASSET: Final = "tokens_daily"
 @click.command()
 @click.option("--once", is_flag=True, help="Do everything, verify it, stop; exit 0 or 1.")
 @click.option("--reset", is_flag=True, help="Throw the demo's data away first.")
-@click.option("--no-open", is_flag=True, help="Do not open a browser.")
-@click.option(
-    "--port",
-    default=3000,
-    show_default=True,
-    type=click.IntRange(1, 65535),
-    help="The next free one if taken.",
-)
+@no_open_option
+@port_option
 def demo(once: bool, reset: bool, no_open: bool, port: int) -> None:
     """Fill an embedded database with 400 days of a chat application and show them in Dagster."""
     from usage_pipeline.warehouse import embedded
@@ -44,7 +38,7 @@ def demo(once: bool, reset: bool, no_open: bool, port: int) -> None:
         console.narrate("USAGE_DATABASE_URL is set; the demo leaves that database alone and uses its own.")
     home = settings.demo_home()
     server = embedded.of(home)
-    with stack.ending_on_signals(), stack.alone(home):
+    with stack.ending_on_signals(), lock.alone(home, "demo") as held:
         if reset:
             _reset(home, server)
         _claim(home)
@@ -52,56 +46,41 @@ def demo(once: bool, reset: bool, no_open: bool, port: int) -> None:
             with console.step("PostgreSQL (embedded, socket only)") as words:
                 running.enter_context(embedded.held(server))
                 words.append(_version(server))
-            _run(server, port=port, once=once, open_page=not (no_open or once))
+            _run(server, held, port=port, once=once, open_page=not (no_open or once))
 
 
-def _run(server: "Server", *, port: int, once: bool, open_page: bool) -> None:
+def _run(server: "Server", held: Lock, *, port: int, once: bool, open_page: bool) -> None:
     from usage_pipeline.warehouse.connections import open_warehouse
 
     found = _settings(server.home)
     warehouse = open_warehouse(found)
     stack.prepare(found)
-    _create_storage(server)
-    with stack.running(found, port) as page:  # it gets ready while we work
+    stack.create_storage(found)
+    with served(found, port) as page:  # it gets ready while we work
         story = _application(server, found)
         migrate.everything(found, warehouse)
         with console.step(f"backfill of {ASSET}") as words:
-            outcomes = backfill.run(found, ASSET, story.first_day, _yesterday())
+            outcomes = backfill.run(found, ASSET, _first_due(warehouse, story), _yesterday())
             words.append(f"{len(outcomes)} days, {sum(each.changed for each in outcomes):,} rows written")
         _late_batch(server, found, story)
-        with console.step("Dagster's web server"):
-            page.wait_until_ready()
-        page.start_daemon()
-        _write_env_file(found)
+        page.stand(held)
+        stack.write_env_file(found)
         if once:
             _verify(warehouse, story, page)
             form = settings.program()
             console.narrate(f"All verified; the data stay in {server.folder}. Try: {form} usage tokens")
             return
-        _greet(server, page, story)
-        if open_page and sys.stdout.isatty() and settings.has_a_screen():
-            webbrowser.open(page.lineage)
-        with suppress(KeyboardInterrupt):  # the way a person ends it
+        with until_ended():
+            _greet(server, page, story)
+            if open_page:
+                page.show()
             page.wait()
-        console.narrate("Stopping …")
-
-
-def _create_storage(server: "Server") -> None:
-    """Dagster's tables, before its processes race for them."""
-    from usage_pipeline.warehouse import embedded
-
-    if embedded.has_dagster_tables(server):
-        return
-    with console.step("Dagster's storage"):
-        import dagster as dg
-
-        dg.DagsterInstance.get().dispose()
 
 
 def _claim(home: Path) -> None:
     """Mark the folder as the demo's, so that nothing else is ever taken for it, or deleted as it."""
     if home.exists() and any(home.glob("*")) and not (home / settings.DEMO_MARKER).exists():
-        strangers = {each.name for each in home.iterdir()} - {"demo.lock"}
+        strangers = {each.name for each in home.iterdir()} - {lock.FILE}
         if strangers:
             raise Refusal(
                 f"{home} holds something that is not the demo's",
@@ -121,7 +100,7 @@ def _reset(home: Path, server: "Server") -> None:
     with console.step("the old demo is removed"):
         embedded.remove(server)
         kept = {
-            "demo.lock",
+            lock.FILE,
             "starting.lock",
             "users.lock",
             settings.DEMO_MARKER,
@@ -176,6 +155,17 @@ def _application(server: "Server", found: Settings) -> "Story":
     return told
 
 
+def _first_due(warehouse: "Warehouse", story: "Story") -> date:
+    """Where to begin: with the first day never computed, at the latest with those the late batch belongs to."""
+    from usage_pipeline.serving import tokens
+    from usage_pipeline.warehouse.connections import Role
+
+    late = story.chapter("offline")
+    with warehouse.begin(Role.READER) as connection:
+        gaps = tokens.coverage(connection, story.first_day, story.last_day)
+    return min([*gaps.missing, *gaps.partial, late.first_day if late else story.first_day])
+
+
 def _late_batch(server: "Server", found: Settings, story: "Story") -> None:
     """What comes in after its days were computed; whoever was interrupted here goes on here."""
     from usage_pipeline.demo import loading
@@ -191,7 +181,7 @@ def _late_batch(server: "Server", found: Settings, story: "Story") -> None:
         words.append(f"{len(outcomes)} days, {sum(each.changed for each in outcomes):,} rows changed")
 
 
-def _verify(warehouse: "Warehouse", story: "Story", page: stack.Page) -> None:
+def _verify(warehouse: "Warehouse", story: "Story", page: Page) -> None:
     """Compare what is stored with a computation in plain Python, and what the page shows with both."""
     from usage_pipeline.demo import verification
     from usage_pipeline.warehouse.connections import Role
@@ -203,7 +193,7 @@ def _verify(warehouse: "Warehouse", story: "Story", page: stack.Page) -> None:
             raise Refusal("the stored numbers are wrong", why=difference)
         words.append("every row and every day agrees")
     with console.step("Dagster shows the days") as words:
-        count = page.materialized_count(ASSET)
+        count = graphql.materialized_count(page.address, ASSET)
         if count < DAYS:
             raise Refusal("the page does not show every day", why=f"{count} of {DAYS} are green")
         words.append(f"{count} partitions")
@@ -211,14 +201,7 @@ def _verify(warehouse: "Warehouse", story: "Story", page: stack.Page) -> None:
         page.wait_for_daemon()
 
 
-def _write_env_file(found: Settings) -> None:
-    """So that our verbs and Dagster's own commands find the demo from this folder."""
-    given = stack.variables(found)
-    if settings.is_under_root(found.home) and not settings.write_env_file(settings.root() / ".env", given):
-        console.narrate(f".env is not ours and stays as it is; it lacks:\n{settings.env_lines(given)}")
-
-
-def _greet(server: "Server", page: stack.Page, story: "Story") -> None:
+def _greet(server: "Server", page: Page, story: "Story") -> None:
     form = settings.program()
     last = story.last_day
     console.narrate(

@@ -10,7 +10,7 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from usage_pipeline import refusals, settings
-from usage_pipeline.cli import backfill, demo, migrate, sources, usage
+from usage_pipeline.cli import backfill, demo, init, migrate, sources, status, up, usage
 from usage_pipeline.cli.console import narrate
 from usage_pipeline.refusals import Refusal
 
@@ -29,7 +29,10 @@ def program() -> None:
     """Exact token usage per user and period, from the rows your application already writes."""
 
 
-for command in (demo.demo, migrate.migrate, sources.sources, backfill.backfill, usage.usage):
+for command in (
+    demo.demo, init.init, up.up, status.status,
+    migrate.migrate, sources.sources, backfill.backfill, usage.usage,
+):  # fmt: skip
     program.add_command(command)
 
 

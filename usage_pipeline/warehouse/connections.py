@@ -11,12 +11,11 @@ import sqlalchemy as sa
 from psycopg.abc import Buffer
 from psycopg.types.string import TextLoader
 from sqlalchemy import URL, Connection, Engine
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 
-from usage_pipeline.refusals import USAGE, Refusal
+from usage_pipeline.refusals import Refusal
 from usage_pipeline.settings import Settings
-from usage_pipeline.warehouse import embedded, failures, poolers, statements
+from usage_pipeline.warehouse import embedded, failures, poolers, statements, urls
 
 OLDEST_SERVER: Final = 15
 _TEXTS: Final = (0, "bpchar", "name", "text", "varchar")  # 0: any type the driver does not know
@@ -59,8 +58,7 @@ class Warehouse:
     @cached_property
     def place(self) -> str:
         """The database in words, without a secret."""
-        host = self._url.host or self._url.query.get("host") or "the local socket"
-        return f"{self._url.database or 'its default database'} at {host}"
+        return urls.in_words(self._url)
 
     def engine(self, role: Role) -> Engine:
         if role not in self._engines:
@@ -136,7 +134,7 @@ class Warehouse:
         try:
             return psycopg.connect(*arguments, **named, autocommit=True)
         except psycopg.Error as error:
-            raise failures.unreachable(error, self.place, self._url.password) from None
+            raise failures.unreachable(urls.first_line(error, self._url), self.place) from None
         except TypeError:
             raise Refusal("USAGE_DATABASE_URL cannot be used", why="its options are not known") from None
 
@@ -153,31 +151,13 @@ def open_warehouse(settings: Settings) -> Warehouse:
     if settings.database_url is None:
         url = embedded.of(settings.home).url(embedded.DATABASE)
     else:
-        url = parse(settings.database_url)
+        url = urls.read(settings.database_url)
     return Warehouse(url, connections=settings.connections)
 
 
-def parse(text: str, *, variable: str = "USAGE_DATABASE_URL", driver: str = "psycopg") -> URL:
-    """A URL as a person writes it, for this driver; never repeated in an error, it may hold a password."""
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        url = None
-    known = url is not None and url.get_backend_name() in ("postgresql", "postgres")
-    if url is None or not known or "@" in (url.host or ""):  # the rest of a password with an @ in it
-        raise Refusal(
-            f"{variable} cannot be used",
-            why="it must look like postgresql://user:password@host:5432/database"
-            " (a special character in the password is written %XX)",
-            fix=f"correct {variable}",
-            exit_code=USAGE,
-        )
-    return url.set(drivername=f"postgresql+{driver}")
-
-
-def of_dagster(text: str) -> URL:
-    """Where Dagster keeps its own tables; its driver has to be named, a bare URL means another one."""
-    return parse(text, variable="DAGSTER_PG_URL", driver="psycopg2")
+def server_version(connection: Connection) -> str:
+    """The server's version as a person says it."""
+    return ".".join(map(str, connection.dialect.server_version_info or ()))
 
 
 def _nobody_watches(outcome: Any) -> None:

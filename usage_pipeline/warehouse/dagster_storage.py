@@ -12,7 +12,7 @@ from dagster_postgres.utils import pg_url_from_config
 from sqlalchemy.engine import make_url
 
 from usage_pipeline import settings
-from usage_pipeline.warehouse import connections, embedded
+from usage_pipeline.warehouse import embedded, urls
 
 
 class StackStorage(DagsterPostgresStorage):
@@ -22,7 +22,7 @@ class StackStorage(DagsterPostgresStorage):
     def from_config_value(  # type: ignore[override]  # as Dagster's own storage does
         cls, inst_data: ConfigurableClassData | None, config_value: PostgresStorageConfig
     ) -> Self:
-        given = connections.of_dagster(pg_url_from_config(config_value))
+        given = urls.of_dagster(pg_url_from_config(config_value))
         url = given.render_as_string(hide_password=False)
         _hold(url)
         return cls(postgres_url=url, should_autocreate_tables=True, inst_data=inst_data)

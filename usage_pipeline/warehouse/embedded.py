@@ -284,13 +284,6 @@ def _said(server: Server, already: int) -> str:
     return server.log.read_bytes()[already:].decode(errors="replace")
 
 
-def has_dagster_tables(server: Server) -> bool:
-    """Whether Dagster's storage was made already."""
-    with server.connect(DAGSTER_DATABASE) as connection:
-        row = connection.execute(statements.read("warehouse.sql", "dagster_tables_exist").encode()).fetchone()
-    return row is not None and bool(row[0])
-
-
 def _create_databases(server: Server) -> None:
     with failures.told(f"at {server.sockets}"), server.connect() as connection:
         connection.execute(sql.SQL(statements.read("warehouse.sql", "create_login")))

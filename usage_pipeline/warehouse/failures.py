@@ -129,11 +129,8 @@ def _refusal(error: psycopg.Error, place: str) -> Refusal:
     return Refusal(f"the database refused ({error.sqlstate})", why=_primary(error), fix=fix)
 
 
-def unreachable(error: psycopg.Error, place: str, password: object) -> Refusal:
-    """Why there is no session."""
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    if password:
-        reason = reason.replace(str(password), "***")
+def unreachable(reason: str, place: str) -> Refusal:
+    """Why there is no session, by what the server or a pooler said."""
     for words, sentence in _BEFORE_A_SESSION.items():
         if words in reason:
             return sentence.refusal(place, reason)
@@ -155,7 +152,7 @@ def role_refused(error: psycopg.Error, role: str, place: str) -> Refusal:
             fix=f"as its maker or a superuser run: grant {role} to the login of USAGE_DATABASE_URL",
         )
     if error.sqlstate is None:
-        return unreachable(error, place, None)
+        return unreachable((str(error).strip().splitlines() or [type(error).__name__])[0], place)
     if error.sqlstate in _SENTENCES:
         return _SENTENCES[error.sqlstate].refusal(place, _primary(error))
     return Refusal("the session could not be set up", why=_primary(error))

@@ -25,7 +25,7 @@ def opened(*, create: bool = False, dagster: bool = False) -> Iterator[tuple[Set
                 raise Refusal(
                     f"there is no stack in {found.home}",
                     why="USAGE_DATABASE_URL is not set and no embedded server was made yet",
-                    fix="$ demo, or set USAGE_DATABASE_URL",
+                    fix="$ demo, or $ init --database-url URL for a database of your own",
                 )
             stack.enter_context(embedded.held(server))
         warehouse = open_warehouse(found)

@@ -59,7 +59,11 @@ class Application:
     @property
     def environment(self) -> dict[str, str]:
         url = self.server.url(self.database).set(drivername="postgresql")
-        return {"USAGE_DATABASE_URL": url.render_as_string(), "USAGE_START": str(FIRST), "USAGE_CONNECTIONS": "2"}
+        return {
+            "USAGE_DATABASE_URL": url.render_as_string(),
+            "USAGE_START": str(FIRST),
+            "USAGE_CONNECTIONS": "2",
+        }
 
     def __call__(self, *words: str) -> Done:
         return self.checkout.usage_pipeline(*words, seconds=120, **self.environment)

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from usage_pipeline.demo import loading
-from usage_pipeline.warehouse import embedded
-from usage_pipeline.warehouse.connections import Warehouse, parse
+from usage_pipeline.warehouse import embedded, urls
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.failures import Unusable
 from usage_pipeline_tests.cli.test_own_database import refused
@@ -81,7 +81,7 @@ def test_a_read_only_database_is_read_and_not_written(
     assert "pending  functions of tokens_of_window" in looked.out
     assert typed("sources").code == 0
     refused(typed("migrate", "apply"), 1, "is read-only", "primary server", "default_transaction_read_only")
-    warehouse = Warehouse(parse(url))
+    warehouse = Warehouse(urls.read(url))
     with pytest.raises(Unusable, match="is read-only"):
         run(warehouse)
     warehouse.dispose()

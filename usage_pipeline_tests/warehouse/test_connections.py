@@ -10,8 +10,8 @@ from sqlalchemy import URL
 
 from usage_pipeline.refusals import USAGE, Refusal
 from usage_pipeline.settings import Settings
-from usage_pipeline.warehouse import connections, embedded
-from usage_pipeline.warehouse.connections import Role, Warehouse, open_warehouse, parse
+from usage_pipeline.warehouse import connections, embedded, urls
+from usage_pipeline.warehouse.connections import Role, Warehouse, open_warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.servers import Kind
 
@@ -46,14 +46,14 @@ def refusal(url: URL, role: Role = Role.WRITER) -> Refusal:
 
 
 def test_a_server_that_does_not_answer(guarded: Server) -> None:
-    found = refusal(parse(f"postgresql://usage:{SECRET}@127.0.0.1:1/app"))
-    assert found.what == "the database app at 127.0.0.1 cannot be reached"
+    found = refusal(urls.read(f"postgresql://usage:{SECRET}@127.0.0.1:1/app"))
+    assert found.what == "the database app at 127.0.0.1:1 cannot be reached"
     assert "refused" in found.why
     assert "USAGE_DATABASE_URL" in found.fix
 
 
 def test_a_host_that_does_not_exist() -> None:
-    found = refusal(parse(f"postgresql://usage:{SECRET}@no-such-host.invalid/app"))
+    found = refusal(urls.read(f"postgresql://usage:{SECRET}@no-such-host.invalid/app"))
     assert found.what == "the database app at no-such-host.invalid cannot be reached"
 
 
@@ -97,7 +97,7 @@ def test_a_database_that_does_not_exist(guarded: Server) -> None:
 def test_a_url_that_makes_no_sense_is_never_repeated(text: str) -> None:
     """Whoever mistypes it still typed a password, and the message goes to a log."""
     with pytest.raises(Refusal, match="USAGE_DATABASE_URL cannot be used") as caught:
-        parse(text)
+        urls.read(text)
     assert caught.value.exit_code == USAGE
     assert SECRET not in "".join(traceback.format_exception(caught.value))
     assert caught.value.__context__ is None
@@ -113,7 +113,7 @@ def test_a_url_that_makes_no_sense_is_never_repeated(text: str) -> None:
     ],
 )
 def test_every_usual_form_of_a_url_is_understood(text: str, host: str, database: str) -> None:
-    found = parse(text)
+    found = urls.read(text)
     assert (found.drivername, found.host, found.port) == ("postgresql+psycopg", host, 5433)
     assert found.database == database
     assert found.password in ("word", "w@rd")
@@ -190,4 +190,4 @@ def test_settings_without_a_url_mean_the_embedded_server(tmp_path: Path) -> None
     assert warehouse.place == f"usage at {server.sockets}"
     url = f"postgresql://usage:{SECRET}@127.0.0.1:1/app"
     assert SECRET not in repr(Settings(home=server.home, database_url=url))
-    assert open_warehouse(Settings(home=server.home, database_url=url)).place == "app at 127.0.0.1"
+    assert open_warehouse(Settings(home=server.home, database_url=url)).place == "app at 127.0.0.1:1"

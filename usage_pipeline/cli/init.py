@@ -1,0 +1,93 @@
+"""`init`: a stack for a database of one's own; what is there is looked at, and the settings are written."""
+
+from collections.abc import Iterator
+
+import click
+from sqlalchemy import URL
+
+from usage_pipeline import settings
+from usage_pipeline.cli import console, stack
+from usage_pipeline.refusals import REFUSED, USAGE, Refusal
+from usage_pipeline.settings import Settings
+from usage_pipeline.warehouse import urls
+
+
+@click.command()
+@click.option(
+    "--database-url", metavar="URL", help="The application's database; USAGE_DATABASE_URL if left out."
+)
+def init(database_url: str | None) -> None:
+    """Write the settings of a stack for your own database, once it answers and has a source."""
+    before = settings.given_database_url()
+    found = _settings(database_url)
+    with console.step("your database") as words:
+        words.extend(_look_at(found))
+    url = urls.read(str(found.database_url))
+    settings.store(found, database_url=urls.without_secrets(url).render_as_string(hide_password=False))
+    stack.write_env_file(found)
+    for note in _notes(found, url, before):
+        console.narrate(note, style="yellow")
+    console.narrate(_next_commands(found))
+
+
+def _settings(database_url: str | None) -> Settings:
+    """The settings in force once the database is named; a demo's folder is never made another's."""
+    if database_url is not None:
+        settings.export({"USAGE_DATABASE_URL": database_url})
+    found = settings.load()
+    if found.is_demo:
+        raise Refusal(
+            f"{found.home} is the demo's",
+            why="the demo never touches another database than its own",
+            fix="$ init --database-url URL makes a stack beside it; unset USAGE_HOME if that names the demo",
+            exit_code=REFUSED,
+        )
+    if found.database_url is None:
+        raise Refusal(
+            "no database is named",
+            fix="$ init --database-url postgresql://user@host:5432/database, or set USAGE_DATABASE_URL",
+            exit_code=USAGE,
+        )
+    return found
+
+
+def _look_at(found: Settings) -> list[str]:
+    """What stands there, in words; what cannot work is refused before anything is written."""
+    from usage_pipeline.sources import access
+    from usage_pipeline.warehouse.connections import Role, open_warehouse, server_version
+
+    warehouse = open_warehouse(found)
+    try:
+        with warehouse.begin(Role.LOGIN) as connection:
+            adapter = access.active(connection, found.token_source)
+            access.require_tables(connection, adapter)
+            version = server_version(connection)
+    finally:
+        warehouse.dispose()
+    return [warehouse.place, f"PostgreSQL {version}", f"source {adapter.name}"]
+
+
+def _notes(found: Settings, url: URL, in_environment: str | None) -> Iterator[str]:
+    """What a person must know before the next command."""
+    if urls.holds_secret(url):
+        yield (
+            f"The password is not in {found.file}: USAGE_DATABASE_URL or ~/.pgpass must supply it,"
+            " to every command."
+        )
+    elsewhere = urls.read(in_environment) if in_environment else url
+    if urls.without_secrets(elsewhere) != urls.without_secrets(url):
+        yield "USAGE_DATABASE_URL is set to another database, and wins over the file: unset it."
+    if not settings.is_under_root(found.home):
+        yield f"{found.home} is not where our commands look by themselves: export USAGE_HOME for each."
+
+
+def _next_commands(found: Settings) -> str:
+    form = settings.program()
+    first = str(found.start) if found.start_known else "DAY"
+    which = "" if found.start_known else "   (the first day, which `migrate apply` finds)"
+    return (
+        f"The settings stand in {found.file}. Next:\n"
+        f"  {form} migrate apply\n"
+        f"  {form} backfill tokens_daily --from {first} --to yesterday{which}\n"
+        f"  {form} up"
+    )

@@ -1,0 +1,176 @@
+"""`status`: what runs where. It looks and asks; it starts nothing and makes nothing."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import click
+
+from usage_pipeline import settings
+from usage_pipeline.cli import console, graphql, lock, stack
+from usage_pipeline.cli.lock import Holder
+from usage_pipeline.refusals import ATTENTION, Refusal
+from usage_pipeline.settings import Settings
+from usage_pipeline.warehouse import embedded, urls
+from usage_pipeline.warehouse.connections import Role, Warehouse, open_warehouse, server_version
+
+_PATIENCE: Final = 5.0  # seconds for one answer of the page
+_FRESH: Final = 120.0  # seconds; the daemon is heard of every half minute
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a stack: a line for a person, the same as facts for a program."""
+
+    text: str
+    facts: dict[str, object]
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_context
+def status(context: click.Context, as_json: bool) -> None:
+    """Say what runs where, and how far it is computed; exit 3 unless the stack runs and answers."""
+    found = settings.load()
+    parts = dict(_parts(found))
+    answers = all(parts[name].facts.get("answers") for name in ("page", "daemon"))
+    if as_json:
+        facts = {name: part.facts for name, part in parts.items()}
+        console.emit_json(facts, home=found.home, answers=answers)
+    else:
+        for name, part in parts.items():
+            click.echo(f"{name:<11} {console.printable(part.text)}")
+    context.exit(0 if answers else ATTENTION)
+
+
+def _parts(found: Settings) -> Iterator[tuple[str, Part]]:
+    """Every part by its name; one that is down says so itself and does not hide the others."""
+    holder = lock.holder(found.home)
+    yield "stack", _stack(found, holder)
+    yield "page", _told(lambda: _page(found, holder))
+    yield "daemon", _told(lambda: _daemon(holder))
+    if found.database_url is None or found.dagster_pg_url is None:
+        yield "embedded", _told(lambda: _embedded(found))
+    yield "dagster", _told(lambda: _storage(found))
+    yield from _database_parts(found)
+    yield "settings", Part(str(found.file), {"file": str(found.file), "exists": found.file.exists()})
+    yield "logs", Part(str(found.home / "logs"), {"folder": str(found.home / "logs")})
+
+
+def _told(look: Callable[[], Part]) -> Part:
+    """A part, or the one line why it cannot be told."""
+    try:
+        return look()
+    except Refusal as refusal:
+        return _failed(refusal.line(settings.program()))
+    except graphql.NO_ANSWER as error:
+        return _failed(f"does not answer: {error}")
+
+
+def _failed(reason: str) -> Part:
+    return Part(reason, {"reason": reason})
+
+
+def _stack(found: Settings, holder: Holder | None) -> Part:
+    if holder is None:
+        return Part(f"does not run in {found.home}", {"running": False})
+    since = f"{holder.since:%Y-%m-%d %H:%M} UTC"
+    return Part(
+        f"`{holder.verb}` runs in {found.home}: process {holder.pid} since {since}",
+        {"running": True, "pid": holder.pid, "verb": holder.verb, "since": holder.since},
+    )
+
+
+def _page(found: Settings, holder: Holder | None) -> Part:
+    address = holder.address if holder else None
+    if address is None:
+        return Part("none yet" if holder else "none", {"address": None, "answers": False})
+    is_ours = graphql.is_ready(address, found.dagster_home, seconds=_PATIENCE)
+    text = f"{address} {'answers' if is_ours else 'is not ready'}"
+    return Part(text, {"address": address, "answers": is_ours})
+
+
+def _daemon(holder: Holder | None) -> Part:
+    if holder is None or holder.address is None:
+        return Part("none yet" if holder else "none", {"answers": False})
+    beat = graphql.last_heartbeat(holder.address, seconds=_PATIENCE)
+    seconds = round(time.time() - beat)
+    if not beat or beat < holder.since.timestamp():
+        return Part("was not heard of yet", {"answers": False})
+    facts: dict[str, object] = {"answers": seconds < _FRESH, "heartbeat_age_seconds": seconds}
+    return Part(f"last heard of {seconds} s ago", facts)
+
+
+def _embedded(found: Settings) -> Part:
+    server = embedded.of(found.home)
+    exists, runs = server.data.exists(), server.answers()
+    asleep = "does not run; a command that needs it starts it" if exists else "not made yet"
+    text = f"{server.data} {'runs' if runs else asleep}"
+    return Part(text, {"data": str(server.data), "exists": exists, "running": runs})
+
+
+def _storage(found: Settings) -> Part:
+    url = stack.storage(found)
+    place = urls.in_words(url)
+    is_ours = found.dagster_pg_url is None
+    return Part(f"{place}{' (embedded)' if is_ours else ''}", {"place": place, "embedded": is_ours})
+
+
+def _database_parts(found: Settings) -> Iterator[tuple[str, Part]]:
+    """The database, and what only it can tell."""
+    if found.database_url is None and not embedded.of(found.home).answers():
+        part = Part("the embedded server, which does not run", {"reachable": False})
+        yield from (("database", part), ("migrations", _failed("unknown")), ("computed", _failed("unknown")))
+        return
+    warehouse = open_warehouse(found)
+    database = _told(lambda: _database(warehouse))
+    yield "database", database
+    if not database.facts.get("reachable"):
+        yield from (("migrations", _failed("unknown")), ("computed", _failed("unknown")))
+    else:
+        yield "migrations", _told(lambda: _migrations(found, warehouse))
+        yield "computed", _told(lambda: _computed(found, warehouse))
+    warehouse.dispose()
+
+
+def _database(warehouse: Warehouse) -> Part:
+    with warehouse.begin(Role.LOGIN) as connection:
+        version = server_version(connection)
+    text = f"{warehouse.place}, PostgreSQL {version}"
+    return Part(text, {"place": warehouse.place, "reachable": True, "server_version": version})
+
+
+def _migrations(found: Settings, warehouse: Warehouse) -> Part:
+    from usage_pipeline.rollups import functions
+    from usage_pipeline.sources import access
+    from usage_pipeline.warehouse.migrations import engine
+
+    with warehouse.begin(Role.LOGIN) as connection:
+        adapter = access.active(connection, found.token_source)
+        grants = len(access.grants(connection, adapter))
+    state = engine.status(warehouse, functions.wanted(adapter))
+    pending = [*state.pending, *(f"functions of {name}" for name in state.outdated)]
+    pending += [f"{grants} grants on the source"] if grants else []
+    text = f"pending: {', '.join(pending)}: {settings.program()} migrate apply" if pending else "current"
+    return Part(text, {"current": not pending, "pending": pending})
+
+
+def _computed(found: Settings, warehouse: Warehouse) -> Part:
+    """From the ledger: the first and the newest day, and how many of those up to yesterday are missing."""
+    from usage_pipeline.serving import tokens
+
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    with warehouse.begin(Role.READER) as connection:
+        newest = tokens.latest_day(connection)
+        if newest is None:
+            fix = f"{settings.program()} backfill tokens_daily --from {found.start} --to yesterday"
+            return Part(f"no day yet: {fix}", {"first_day": None, "newest_day": None, "missing_days": None})
+        covered = tokens.coverage(connection, found.start, max(newest, found.start))
+        missing = tokens.coverage(connection, found.start, max(yesterday, found.start)).missing
+    days = (covered.first + timedelta(days=number) for number in range((newest - covered.first).days + 1))
+    gaps = set(covered.missing)
+    first = next((day for day in days if day not in gaps), newest)
+    text = f"{first} to {newest}, {len(missing)} days up to yesterday missing"
+    return Part(text, {"first_day": first, "newest_day": newest, "missing_days": len(missing)})

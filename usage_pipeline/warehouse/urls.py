@@ -1,0 +1,60 @@
+"""URLs of databases as they may be shown and stored: without what nobody else may read."""
+
+from typing import Final
+
+import psycopg
+from sqlalchemy import URL
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from usage_pipeline.refusals import USAGE, Refusal
+
+_SECRETS: Final = ("password", "sslpassword")
+
+
+def read(text: str, variable: str = "USAGE_DATABASE_URL", driver: str = "psycopg") -> URL:
+    """A URL as a person writes it, for this driver; never repeated in an error, it may hold a password."""
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        url = None
+    known = url is not None and url.get_backend_name() in ("postgresql", "postgres")
+    if url is None or not known or "@" in (url.host or ""):  # the rest of a password with an @ in it
+        raise Refusal(
+            f"{variable} cannot be used",
+            why="it must look like postgresql://user:password@host:5432/database"
+            " (a special character in the password is written %XX)",
+            fix=f"correct {variable}",
+            exit_code=USAGE,
+        )
+    return url.set(drivername=f"postgresql+{driver}")
+
+
+def of_dagster(text: str) -> URL:
+    """Where Dagster keeps its own tables; its driver has to be named, a bare URL means another one."""
+    return read(text, "DAGSTER_PG_URL", "psycopg2")
+
+
+def without_secrets(url: URL) -> URL:
+    """The same place as a person writes it, for whoever brings the password along."""
+    return URL.create(
+        "postgresql", username=url.username, host=url.host, port=url.port, database=url.database
+    ).set(query={key: value for key, value in url.query.items() if key not in _SECRETS})
+
+
+def holds_secret(url: URL) -> bool:
+    return bool(url.password) or any(key in url.query for key in _SECRETS)
+
+
+def in_words(url: URL) -> str:
+    """The place as a person says it."""
+    host = url.host or url.query.get("host") or "the local socket"
+    return f"{url.database or 'its default database'} at {host}" + (f":{url.port}" if url.port else "")
+
+
+def first_line(error: psycopg.Error, url: URL) -> str:
+    """Why a connection failed, without the secrets that brought it."""
+    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    for secret in (url.password, *(url.query.get(key) for key in _SECRETS)):
+        said = said.replace(str(secret), "***") if secret else said
+    return said

@@ -1,0 +1,212 @@
+"""A stack on a database of one's own: `init` writes where it is, `up` runs it, `status` says how it is."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import stat
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from usage_pipeline import settings
+from usage_pipeline.demo import loading
+from usage_pipeline.warehouse import embedded
+from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline_tests import stack
+from usage_pipeline_tests.cli.test_own_database import YESTERDAY, refused
+from usage_pipeline_tests.conftest import cloned
+from usage_pipeline_tests.factories import Chat
+from usage_pipeline_tests.stack import Checkout, Done
+from usage_pipeline_tests.terminal import Terminal
+
+
+@pytest.fixture(scope="module")
+def original() -> Iterator[Checkout]:
+    with stack.checked_out("usage-up-") as found:
+        yield found
+
+
+@pytest.fixture
+def checkout(original: Checkout) -> Checkout:
+    """A copy in which nothing was set up yet."""
+    shutil.rmtree(original.folder / ".usage", ignore_errors=True)
+    (original.folder / ".env").unlink(missing_ok=True)
+    return original
+
+
+@pytest.fixture
+def theirs(each_server: Server) -> Iterator[str]:
+    """The URL of a database with an application and one answer, nothing of ours; PostgreSQL 18 and 15."""
+    with cloned(each_server, "template1") as name:
+        with each_server.connect(name, embedded.LOGIN) as connection:
+            loading.create_application(connection)
+            Chat(connection).answer(at=YESTERDAY + timedelta(hours=3))
+        yield f"postgresql://{embedded.LOGIN}@/{name}?host={each_server.sockets}"
+
+
+def verb(checkout: Checkout, *words: str, **given: str) -> Done:
+    return checkout.run([sys.executable, "-m", "usage_pipeline", *words], 120, **given)
+
+
+def facts(done: Done) -> dict[str, dict[str, Any]]:
+    """What `status --json` tells of each part."""
+    found: dict[str, dict[str, Any]] = json.loads(done.out)["data"]
+    return found
+
+
+def test_init_writes_where_the_database_is(checkout: Checkout, theirs: str) -> None:
+    """Afterwards no variable is needed; a password is nowhere, a person's own lines are where they were."""
+    file, env = checkout.folder / ".usage" / "settings.toml", checkout.folder / ".env"
+    with_password = theirs.replace("usage@", "usage:canary%2F@") + "&sslpassword=canary"
+    first = verb(checkout, "init", "--database-url", with_password)
+    assert first.code == 0, first.said
+    assert "USAGE_DATABASE_URL or ~/.pgpass must supply it" in first.said
+    assert all(f"usage-pipeline {verb}" in first.said for verb in ("migrate apply", "backfill", "up"))
+    assert "canary" not in file.read_text() + env.read_text() + first.said + first.out
+    assert stat.S_IMODE(env.stat().st_mode) == 0o600
+    file.write_text(f"# ours\nconnections = 1\n{file.read_text()}")
+    assert verb(checkout, "migrate", "apply").code == 0
+    second = verb(checkout, "init")
+    assert second.code == 0, second.said
+    assert "must supply it" not in second.said
+    assert file.read_text().startswith("# ours\nconnections = 1\n")
+    assert settings.load({"USAGE_HOME": str(file.parent)}).start == YESTERDAY.date()
+    env.write_text("THEIRS=1\n")
+    third = verb(checkout, "init", USAGE_DATABASE_URL=theirs)
+    assert third.code == 0
+    assert "it lacks" in third.said
+    assert env.read_text() == "THEIRS=1\n"
+
+
+def test_init_with_a_bare_url(checkout: Checkout, server: Server) -> None:
+    """libpq's own variables say the rest, as for every other client; the `.env` says which folder."""
+    with cloned(server, "template1") as name:
+        with server.connect(name, embedded.LOGIN) as connection:
+            loading.create_application(connection)
+            Chat(connection).answer(at=YESTERDAY)
+        given = {"PGHOST": str(server.sockets), "PGUSER": embedded.LOGIN, "PGDATABASE": name}
+        mine = checkout.folder / ".usage" / "mine"
+        done = verb(checkout, "init", "--database-url", "postgresql://", USAGE_HOME=str(mine), **given)
+        assert done.code == 0, done.said
+        assert verb(checkout, "migrate", "apply", **given).code == 0
+        assert "start" in (mine / "settings.toml").read_text()
+        named = verb(checkout, "status", "--json", USAGE_DATABASE_URL="postgresql://", **given)
+        assert facts(named)["settings"]["file"] == str(mine / "settings.toml")
+        (mine / settings.DEMO_MARKER).touch()
+        named = verb(checkout, "status", "--json", USAGE_DATABASE_URL="postgresql://", **given)
+        assert facts(named)["settings"]["file"] == str(mine.parent / "settings.toml")
+
+
+def test_what_init_refuses(checkout: Checkout, server: Server, bare_database: str) -> None:
+    """One line, and nothing is written."""
+    bare = f"postgresql://{embedded.LOGIN}@/{bare_database}?host={server.sockets}"
+    refused(verb(checkout, "init"), 2, "no database is named", "--database-url")
+    refused(verb(checkout, "init", "--database-url", "mysql://u:canary@h/d"), 2, "USAGE_DATABASE_URL")
+    nowhere = verb(checkout, "init", "--database-url", "postgresql://u:canary@127.0.0.1:1/d")
+    refused(nowhere, 1, "cannot be reached")
+    assert "canary" not in nowhere.said
+    refused(verb(checkout, "init", "--database-url", bare), 1, "no source of tokens")
+    assert not (checkout.folder / ".usage").exists()
+    assert not (checkout.folder / ".env").exists()
+
+
+def test_the_demos_folder_stays_the_demos(checkout: Checkout) -> None:
+    """A demo on somebody's database would write into it; a page on the demo's data without its server."""
+    checkout.demo_home.mkdir(parents=True)
+    (checkout.demo_home / settings.DEMO_MARKER).touch()
+    home = {"USAGE_HOME": str(checkout.demo_home)}
+    refused(verb(checkout, "up", **home), 4, "is the demo's", "usage-pipeline demo")
+    refused(verb(checkout, "init", **home), 4, "is the demo's")
+    url = ("--database-url", "postgresql://127.0.0.1:1/theirs")
+    refused(verb(checkout, "init", *url, **home), 4, "is the demo's")
+
+
+def test_status_only_looks(checkout: Checkout) -> None:
+    """Asked in the wrong folder, it must not leave one behind, nor start a server."""
+    for given in ({}, {"USAGE_DATABASE_URL": "postgresql://u:canary@127.0.0.1:1/d"}):
+        done = verb(checkout, "status", "--json", **given)
+        assert done.code == 3
+        assert "canary" not in done.out + done.said
+        found = facts(done)
+        assert found["stack"] == {"running": False}
+        assert found["embedded"]["exists"] is False
+        assert "reason" in found["migrations"]
+    shown = verb(checkout, "status")
+    assert "does not run" in shown.out
+    assert "Traceback" not in shown.said
+    assert not (checkout.folder / ".usage").exists()
+
+
+@pytest.mark.stack
+@pytest.mark.parametrize("each_server", ["postgres_15"], indirect=True)
+def test_up_from_its_first_start_to_its_last(checkout: Checkout, theirs: str, server: Server) -> None:
+    """On a server of theirs, Dagster's storage first on another one, then on ours."""
+    assert verb(checkout, "init", "--database-url", theirs).code == 0
+    refused(verb(checkout, "up"), 3, "migrations are pending", "migrate apply")
+    ours = embedded.of(checkout.folder / ".usage")
+    assert not ours.data.exists()
+    assert verb(checkout, "migrate", "apply").code == 0
+    with cloned(server, "template1") as name:
+        on_another = f"postgresql://{embedded.LOGIN}@/{name}?host={server.sockets}"
+        runs_and_is_ended(checkout, DAGSTER_PG_URL=on_another)
+        assert not ours.data.exists()
+    assert verb(checkout, "backfill", "tokens_daily", "--from", "yesterday", "--to", "today").code == 0
+    loses_its_daemon(checkout)
+    loses_its_terminal(checkout)
+    found = facts(verb(checkout, "status", "--json"))
+    assert found["computed"]["newest_day"] > found["computed"]["first_day"] == str(YESTERDAY.date())
+    assert found["computed"]["missing_days"] == 0
+    assert found["embedded"]["running"] is False
+
+
+def runs_and_is_ended(checkout: Checkout, **given: str) -> None:
+    """Beside a taken port; asked by `status`, by a second one, and ended twice by somebody in a hurry."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        up = checkout.start("up", "--no-open", "--port", str(port), **given)
+        said = up.standing()
+    assert f"because {port} is taken" in said
+    found = facts(done := verb(checkout, "status", "--json", **given))
+    assert (found["stack"]["pid"], found["stack"]["verb"]) == (up.process.pid, "up")
+    address = str(found["page"]["address"])
+    assert address in said
+    assert found["page"]["answers"] is True
+    assert done.code == (0 if found["daemon"]["answers"] else 3)
+    assert found["database"]["server_version"].startswith("15.")
+    assert found["migrations"] == {"current": True, "pending": []}
+    assert found["computed"]["newest_day"] is None
+    refused(verb(checkout, "up", **given), 4, f"process {up.process.pid}", f"its page is {address}")
+    up.process.send_signal(signal.SIGTERM)
+    assert up.end(signal.SIGINT) == 0
+    assert "Traceback" not in up.said
+    assert checkout.processes() == {}
+
+
+def loses_its_daemon(checkout: Checkout) -> None:
+    """Half a stack that goes on looks like a whole one."""
+    up = checkout.start("up", "--no-open")
+    up.standing()
+    daemon = next(pid for pid, words in checkout.processes().items() if "dagster._daemon" in words)
+    os.kill(daemon, signal.SIGKILL)
+    assert up.process.wait(60) == 1
+    last = up.said.splitlines()[-1]
+    assert "the daemon ended by itself" in last
+    assert str(checkout.folder / ".usage" / "logs" / "daemon.log") in last
+    assert checkout.processes() == {}
+
+
+def loses_its_terminal(checkout: Checkout) -> None:
+    narration = Path(checkout.folder / "narration.log")
+    up = Terminal(checkout, "up", narration=narration)
+    up.standing()
+    assert up.close() == 0
+    assert "Traceback" not in narration.read_text()
+    assert checkout.processes() == {}
