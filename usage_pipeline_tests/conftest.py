@@ -54,7 +54,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """A test that uses the chosen kind of server is a test of SQL, whoever forgets to say so."""
-    if server_kind.__name__ in getattr(item, "fixturenames", ()):
+    runs_there = server_kind.__name__ in getattr(item, "fixturenames", ())
+    if runs_there and not item.get_closest_marker("stack"):
         item.add_marker(pytest.mark.sql)
 
 

@@ -156,7 +156,7 @@ def _application(server: "Server", found: Settings) -> "Story":
 
 
 def _first_due(warehouse: "Warehouse", story: "Story") -> date:
-    """Where to begin: with the first day never computed, at the latest with those the late batch belongs to."""
+    """The first day that was never computed, at the latest the first of the late batch."""
     from usage_pipeline.serving import tokens
     from usage_pipeline.warehouse.connections import Role
 

@@ -65,8 +65,9 @@ class Own:
 
 
 def refused(done: Done, code: int, *words: str) -> None:
-    """One line that says what, why and the fix; no traceback, no data."""
-    lines = [line for line in done.said.splitlines() if not line.startswith("✓")]
+    """One line that says what, why and the fix, after the steps and the plan; no traceback, no data."""
+    told_before = ("✓", "tokens_daily from", "  ")
+    lines = [line for line in done.said.splitlines() if not line.startswith(told_before)]
     assert done.code == code, done.said
     assert len(lines) == 1, done.said
     assert "Fix: " in lines[0]

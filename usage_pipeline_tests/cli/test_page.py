@@ -23,7 +23,7 @@ from usage_pipeline.warehouse import embedded
 from usage_pipeline_tests import stack
 from usage_pipeline_tests.stack import Checkout
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("page")]  # one demo serves them all
 
 LAST: Final = datetime.now(UTC).date() - timedelta(days=1)
 FIRST: Final = LAST - timedelta(days=DAYS - 1)

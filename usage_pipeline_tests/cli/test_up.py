@@ -8,6 +8,7 @@ import socket
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from usage_pipeline_tests import stack
 from usage_pipeline_tests.cli.test_own_database import YESTERDAY, refused
 from usage_pipeline_tests.conftest import cloned
 from usage_pipeline_tests.factories import Chat
+from usage_pipeline_tests.servers import Kind
 from usage_pipeline_tests.stack import Checkout, Done
 from usage_pipeline_tests.terminal import Terminal
 
@@ -41,13 +43,34 @@ def checkout(original: Checkout) -> Checkout:
 
 
 @pytest.fixture
-def theirs(each_server: Server) -> Iterator[str]:
-    """The URL of a database with an application and one answer, nothing of ours; PostgreSQL 18 and 15."""
-    with cloned(each_server, "template1") as name:
-        with each_server.connect(name, embedded.LOGIN) as connection:
+def theirs(server: Server) -> Iterator[str]:
+    """The URL of a database with an application and one answer, nothing of ours."""
+    with application(server) as url:
+        yield url
+
+
+@pytest.fixture
+def theirs_on_15() -> Iterator[str]:
+    """The same on the oldest server we promise, over TCP."""
+    kind = Kind("15", "tcp")
+    if lack := kind.lack():
+        pytest.skip(lack)
+    with kind.started() as server, application(server) as url:
+        yield url
+
+
+@contextmanager
+def application(server: Server) -> Iterator[str]:
+    with cloned(server, "template1") as name:
+        with server.connect(name, embedded.LOGIN) as connection:
             loading.create_application(connection)
             Chat(connection).answer(at=YESTERDAY + timedelta(hours=3))
-        yield f"postgresql://{embedded.LOGIN}@/{name}?host={each_server.sockets}"
+        yield bare_url(server, name)
+
+
+def bare_url(server: Server, database: str) -> str:
+    """As a person writes it, without a driver."""
+    return server.url(database).set(drivername="postgresql").render_as_string()
 
 
 def verb(checkout: Checkout, *words: str, **given: str) -> Done:
@@ -63,7 +86,8 @@ def facts(done: Done) -> dict[str, dict[str, Any]]:
 def test_init_writes_where_the_database_is(checkout: Checkout, theirs: str) -> None:
     """Afterwards no variable is needed; a password is nowhere, a person's own lines are where they were."""
     file, env = checkout.folder / ".usage" / "settings.toml", checkout.folder / ".env"
-    with_password = theirs.replace("usage@", "usage:canary%2F@") + "&sslpassword=canary"
+    more = "&" if "?" in theirs else "?"
+    with_password = theirs.replace("usage@", "usage:canary%2F@") + f"{more}sslpassword=canary"
     first = verb(checkout, "init", "--database-url", with_password)
     assert first.code == 0, first.said
     assert "USAGE_DATABASE_URL or ~/.pgpass must supply it" in first.said
@@ -90,7 +114,9 @@ def test_init_with_a_bare_url(checkout: Checkout, server: Server) -> None:
         with server.connect(name, embedded.LOGIN) as connection:
             loading.create_application(connection)
             Chat(connection).answer(at=YESTERDAY)
-        given = {"PGHOST": str(server.sockets), "PGUSER": embedded.LOGIN, "PGDATABASE": name}
+        url = server.url(name)
+        host, port = url.host or str(url.query["host"]), str(url.port or 5432)
+        given = {"PGHOST": host, "PGPORT": port, "PGUSER": embedded.LOGIN, "PGDATABASE": name}
         mine = checkout.folder / ".usage" / "mine"
         done = verb(checkout, "init", "--database-url", "postgresql://", USAGE_HOME=str(mine), **given)
         assert done.code == 0, done.said
@@ -105,7 +131,7 @@ def test_init_with_a_bare_url(checkout: Checkout, server: Server) -> None:
 
 def test_what_init_refuses(checkout: Checkout, server: Server, bare_database: str) -> None:
     """One line, and nothing is written."""
-    bare = f"postgresql://{embedded.LOGIN}@/{bare_database}?host={server.sockets}"
+    bare = bare_url(server, bare_database)
     refused(verb(checkout, "init"), 2, "no database is named", "--database-url")
     refused(verb(checkout, "init", "--database-url", "mysql://u:canary@h/d"), 2, "USAGE_DATABASE_URL")
     nowhere = verb(checkout, "init", "--database-url", "postgresql://u:canary@127.0.0.1:1/d")
@@ -144,16 +170,15 @@ def test_status_only_looks(checkout: Checkout) -> None:
 
 
 @pytest.mark.stack
-@pytest.mark.parametrize("each_server", ["postgres_15"], indirect=True)
-def test_up_from_its_first_start_to_its_last(checkout: Checkout, theirs: str, server: Server) -> None:
+def test_up_from_its_first_start_to_its_last(checkout: Checkout, theirs_on_15: str, server: Server) -> None:
     """On a server of theirs, Dagster's storage first on another one, then on ours."""
-    assert verb(checkout, "init", "--database-url", theirs).code == 0
+    assert verb(checkout, "init", "--database-url", theirs_on_15).code == 0
     refused(verb(checkout, "up"), 3, "migrations are pending", "migrate apply")
     ours = embedded.of(checkout.folder / ".usage")
     assert not ours.data.exists()
     assert verb(checkout, "migrate", "apply").code == 0
     with cloned(server, "template1") as name:
-        on_another = f"postgresql://{embedded.LOGIN}@/{name}?host={server.sockets}"
+        on_another = bare_url(server, name)
         runs_and_is_ended(checkout, DAGSTER_PG_URL=on_another)
         assert not ours.data.exists()
     assert verb(checkout, "backfill", "tokens_daily", "--from", "yesterday", "--to", "today").code == 0
