@@ -85,7 +85,7 @@ def _run(found: "Settings", job: Job) -> "list[Outcome]":
             outcomes.append(outcome)
             progress.advance(progress.task_ids[0])
 
-        orphans.bury(instance, orphans.known_to(warehouse))
+        orphans.bury(instance, orphans.left(warehouse))
         warehouse.progress = watch
         try:
             _execute(instance, job)

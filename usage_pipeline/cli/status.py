@@ -9,14 +9,15 @@ from typing import Final
 import click
 
 from usage_pipeline import settings
-from usage_pipeline.cli import console, graphql, lock, stack
+from usage_pipeline.cli import backfill_words, console, graphql, lock, stack
 from usage_pipeline.cli.lock import Holder
 from usage_pipeline.refusals import ATTENTION, Refusal
 from usage_pipeline.settings import Settings
-from usage_pipeline.warehouse import embedded, urls
+from usage_pipeline.warehouse import backfills, embedded, urls
 from usage_pipeline.warehouse.connections import Role, Warehouse, open_warehouse, server_version
 
 _PATIENCE: Final = 5.0  # seconds for one answer of the page
+_ONLY_THE_DATABASE_KNOWS: Final = ("migrations", "computed", "backfills")
 _FRESH: Final = 120.0  # seconds; the daemon is heard of every half minute
 
 
@@ -122,16 +123,17 @@ def _database_parts(found: Settings) -> Iterator[tuple[str, Part]]:
     """The database, and what only it can tell."""
     if found.database_url is None and not embedded.of(found.home).answers():
         part = Part("the embedded server, which does not run", {"reachable": False})
-        yield from (("database", part), ("migrations", _failed("unknown")), ("computed", _failed("unknown")))
+        yield from (("database", part), *((name, _failed("unknown")) for name in _ONLY_THE_DATABASE_KNOWS))
         return
     warehouse = open_warehouse(found)
     database = _told(lambda: _database(warehouse))
     yield "database", database
     if not database.facts.get("reachable"):
-        yield from (("migrations", _failed("unknown")), ("computed", _failed("unknown")))
+        yield from ((name, _failed("unknown")) for name in _ONLY_THE_DATABASE_KNOWS)
     else:
         yield "migrations", _told(lambda: _migrations(found, warehouse))
         yield "computed", _told(lambda: _computed(found, warehouse))
+        yield "backfills", _told(lambda: _backfills(warehouse))
     warehouse.dispose()
 
 
@@ -174,3 +176,18 @@ def _computed(found: Settings, warehouse: Warehouse) -> Part:
     first = next((day for day in days if day not in gaps), newest)
     text = f"{first} to {newest}, {len(missing)} days up to yesterday missing"
     return Part(text, {"first_day": first, "newest_day": newest, "missing_days": len(missing)})
+
+
+def _backfills(warehouse: Warehouse) -> Part:
+    """Those that run, and those that were interrupted and wait for somebody to give their command again."""
+    with warehouse.begin(Role.READER) as connection:
+        known = backfills.newest(connection)
+    open_ones = [each for each in known if each.state in ("running", "interrupted")]
+    told = (
+        f"{each.id} {each.state}, {each.finished_count} of {each.asked.days} days of"
+        f" {', '.join(each.asked.assets)}, {each.asked.first} to {each.asked.last}"
+        for each in open_ones
+    )
+    return Part(
+        "; ".join(told) or "none runs", {"open": [backfill_words.document(each) for each in open_ones]}
+    )

@@ -24,12 +24,13 @@ def up(port: int, no_open: bool) -> None:
         with session.opened() as (found, warehouse), lock.alone(found.home, "up") as held:
             _look(found, warehouse)
             with session.opened(dagster=True):
-                _run(found, held, port=port, open_page=not no_open)
+                _run(found, warehouse, held, port=port, open_page=not no_open)
 
 
-def _run(found: Settings, held: Lock, *, port: int, open_page: bool) -> None:
+def _run(found: Settings, warehouse: Warehouse, held: Lock, *, port: int, open_page: bool) -> None:
     stack.prepare(found)
     stack.create_storage(found)
+    _bury_the_dead(warehouse)
     with served(found, port) as page:
         page.stand(held)
         stack.write_env_file(found)
@@ -60,6 +61,19 @@ def _look(found: Settings, warehouse: Warehouse) -> None:
         adapter = readiness.require(warehouse, found.token_source)
         words.extend([warehouse.place, f"source {adapter.name}"])
     warehouse.dispose()
+
+
+def _bury_the_dead(warehouse: Warehouse) -> None:
+    """What a power cut left running in Dagster's eyes ends here, and is tried again by its daemon."""
+    from usage_pipeline.rollups import orphans
+
+    orphaned = orphans.left(warehouse)
+    warehouse.dispose()
+    if orphaned:
+        import dagster as dg
+
+        with dg.DagsterInstance.get() as instance:
+            orphans.bury(instance, orphaned)
 
 
 def _greet(page: Page) -> None:

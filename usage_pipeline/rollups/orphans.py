@@ -1,28 +1,26 @@
 """Runs whose process is gone: Dagster cannot tell, and one that looks alive holds up the others."""
 
 from collections.abc import Sequence
-
-import dagster as dg
+from typing import TYPE_CHECKING
 
 from usage_pipeline.warehouse import backfills
 from usage_pipeline.warehouse.backfills import Backfill
 from usage_pipeline.warehouse.connections import Role, Warehouse
 
-
-def bury(instance: dg.DagsterInstance, known: Sequence[Backfill]) -> list[str]:
-    """Report the runs of interrupted backfills as failed, if Dagster still waits for them; their ids."""
-    buried = []
-    for each in known:
-        run = instance.get_run_by_id(each.run_ids[-1]) if each.state == "interrupted" else None
-        if run and not run.is_finished:
-            instance.report_run_failed(
-                run, message="Its process ended without a word; what it finished stays."
-            )
-            buried.append(run.run_id)
-    return buried
+if TYPE_CHECKING:
+    import dagster as dg
 
 
-def known_to(warehouse: Warehouse) -> list[Backfill]:
-    """The last backfills, as far as an orphan can be among them."""
+def left(warehouse: Warehouse) -> list[Backfill]:
+    """The last backfills that nobody works on and that did not come to their end."""
     with warehouse.begin(Role.WRITER) as connection:
-        return backfills.newest(connection)
+        known = backfills.newest(connection)
+    return [each for each in known if each.state in ("interrupted", "superseded")]
+
+
+def bury(instance: "dg.DagsterInstance", orphaned: Sequence[Backfill]) -> None:
+    """Report their last runs as failed, if Dagster still waits for them; its daemon may then try again."""
+    for each in orphaned:
+        run = instance.get_run_by_id(each.run_ids[-1])
+        if run and not run.is_finished:
+            instance.report_run_failed(run, message="Its process is gone; what it finished stays.")

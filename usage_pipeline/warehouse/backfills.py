@@ -32,7 +32,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Backfill:
-    """One that is recorded; `state` is running, interrupted, done or failed."""
+    """One that is recorded; `state` is running, interrupted, superseded, done or failed."""
 
     id: int
     asked: Asked

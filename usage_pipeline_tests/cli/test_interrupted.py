@@ -234,10 +234,14 @@ def test_ended_by_ctrl_c_it_goes_on_too(application: Application) -> None:
     assert "Traceback" not in said
     finished = application.ledger()
     assert application.stored() == application.expected(set(finished))
-    done = application(*COMMAND)
+    status = json.loads(application("status", "--json").out)["data"]["backfills"]["open"]
+    assert [(each["state"], each["finished_days"]) for each in status] == [("interrupted", len(finished))]
+    done = application(*COMMAND, "--restart")
     assert done.code == 0, done.said
-    assert f"{len(finished)} stood already" in done.said
-    assert statuses(application)[-1] == "SUCCESS"
+    assert f"{DAYS} days computed" in done.said
+    assert "stood already" not in done.said
+    assert [each["state"] for each in backfills(application)] == ["done", "superseded"]
+    assert json.loads(application("status", "--json").out)["data"]["backfills"]["open"] == []
 
 
 def test_the_same_command_beside_itself_says_who_runs(application: Application) -> None:

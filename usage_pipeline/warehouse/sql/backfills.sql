@@ -1,9 +1,19 @@
--- The backfills, newest first: what was asked for, how far it came by the ledger, and whether it still runs.
+-- The backfills, newest first: what was asked for, how far it came by the ledger, and whether it still
+-- runs: one that nobody holds was interrupted, and is superseded by a newer one of the same range.
 -- Binds: assets, first_date, last_date, code_version (exactly these; NULL: all), most.
 select
   backfill.id, backfill.assets, backfill.first_date, backfill.last_date, backfill.code_version, backfill.run_ids,
   backfill.started_at, backfill.ended_at,
-  case when backfill.state = 'running' and holder.pid is null then 'interrupted' else backfill.state end as state,
+  case
+    when backfill.state <> 'running' or holder.pid is not null then backfill.state
+    when exists (
+      select
+      from usage.backfills newer
+      where newer.id > backfill.id and newer.assets = backfill.assets and newer.code_version = backfill.code_version
+        and newer.first_date = backfill.first_date and newer.last_date = backfill.last_date
+    ) then 'superseded'
+    else 'interrupted'
+  end as state,
   case when backfill.state = 'done' then backfill.last_date - backfill.first_date + 1 else (
     select pg_catalog.count(*)
     from usage.rollup_ledger ledger
