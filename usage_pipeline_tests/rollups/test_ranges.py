@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import pytest
@@ -97,11 +97,20 @@ def stored(source: Source) -> dict[tuple[date, UUID], oracle.Day]:
         )
 
 
-def ledger(source: Source) -> list[dict[str, object]]:
+def ledger(source: Source) -> list[dict[str, Any]]:
     """What the ledger says of every day, but for who wrote it and when."""
     rows = source.rows("select to_jsonb(ledger) as row from usage.rollup_ledger ledger order by period_start")
     unlike = {"run_id", "computed_at", "duration_ms"}
     return [{name: value for name, value in each["row"].items() if name not in unlike} for each in rows]
+
+
+def hours(source: Source) -> dict[str, list[int]]:
+    """How many answers came in each hour of each day."""
+    found = {str(day): [0] * 24 for day in days_of([(FIRST, LAST)])}
+    for message in source.chat.messages:
+        if message.created_at is not None:
+            found[str(message.created_at.date())][message.created_at.hour] += 1
+    return found
 
 
 def expected(source: Source, days: set[date]) -> dict[tuple[date, UUID], oracle.Day]:
@@ -149,6 +158,7 @@ def test_ranges_in_any_order_are_the_days_one_by_one(
         for first, last in data.draw(st.permutations([*asked, (FIRST, LAST)])):
             run(warehouse, first, last, connections)
         by_ranges, told = stored(source), ledger(source)
+        assert {row["period_start"][:10]: row["hourly_rows"] for row in told} == hours(source)
         assert by_ranges == expected(source, days_of([(FIRST, LAST)]))
         before = versions(source.server, source.database)
         assert sum(outcome.changed for outcome in run(warehouse, FIRST, LAST, connections)) == 0
