@@ -44,6 +44,22 @@ def test_the_estimate_follows_the_last_runs(chat: Chat, warehouse: Warehouse) ->
     assert made.seconds == pytest.approx((7 * 10 + 90 * 2) / 1000 / 2)
 
 
+def test_what_days_cost_long_ago_does_not_count(warehouse: Warehouse) -> None:
+    """The table got its index meanwhile: the last two hundred days tell what a day costs now."""
+    with warehouse.begin(Role.WRITER) as connection:
+        connection.execute(
+            sa.text(
+                "insert into usage.rollup_ledger (rollup, period_start, period_end, source_rows, duration_ms,"
+                " computed_at) select 'tokens_daily', day, day + interval '1 day', 0,"
+                " case when number <= 200 then 9000 else 30 end,"
+                " timestamptz '2026-01-01Z' + number * interval '1 s'"
+                " from generate_series(1, 400) number"
+                " cross join lateral (select timestamptz '2020-01-01Z' + number * interval '1 day') at (day)"
+            )
+        )
+    assert plan(warehouse).seconds == pytest.approx(7 * 0.03 / 2)
+
+
 def test_one_run_is_enough_for_an_estimate(chat: Chat, warehouse: Warehouse) -> None:
     """A line through one point has no slope."""
     chat.answer()

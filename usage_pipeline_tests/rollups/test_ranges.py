@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from usage_pipeline.demo import oracle, verification
@@ -126,6 +126,7 @@ def days_of(asked: Sequence[tuple[date, date]]) -> set[date]:
     max_examples=25,
     derandomize=True,
     deadline=None,
+    phases=[Phase.explicit, Phase.generate],  # a failure names the rows that differ; shrinking takes minutes
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 @given(
