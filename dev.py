@@ -27,7 +27,7 @@ HELP = """usage: python3 dev.py VERB [ARGUMENTS]
   python3 dev.py demo          the whole stack with demo data; Ctrl-C stops it
   python3 dev.py test          lint, format, types, then every test
   python3 dev.py test ARGS     pytest with these arguments
-  python3 dev.py VERB …        init, up, status, migrate, backfill, usage …: the verbs of usage-pipeline
+  python3 dev.py VERB …        init, up, status, migrate, sources, backfill, usage: what it does
   python3 dev.py VERB --help   what a verb takes
 
 The first run installs the pinned packages into .venv, beside this file."""

@@ -59,7 +59,7 @@ def root() -> Path:
 def load(environment: Mapping[str, str] | None = None) -> Settings:
     """The settings in force; a value that makes no sense is refused by name, never guessed."""
     given = dict(os.environ if environment is None else environment)
-    home = Path(given.get("USAGE_HOME") or _home_of_env_file(given) or root() / ".usage").absolute()
+    home = Path(given.get("USAGE_HOME") or _home_in_force(given) or root() / ".usage").absolute()
     _require_folder(home)
     stored = _read(home / "settings.toml")
     variables = {
@@ -160,11 +160,16 @@ def _quoted(value: str) -> str:
     return value.replace("\\", "\\\\").replace("'", "\\'")
 
 
-def _home_of_env_file(given: Mapping[str, str]) -> str | None:
+def home_of_env_file() -> str | None:
+    """The stack that our `.env` names, if there is one of ours."""
     file = root() / ".env"
     if not file.is_file() or not file.read_text(encoding="utf-8", errors="replace").startswith(ENV_MARKER):
         return None
-    home = dotenv_values(file).get("USAGE_HOME")
+    return dotenv_values(file).get("USAGE_HOME")
+
+
+def _home_in_force(given: Mapping[str, str]) -> str | None:
+    home = home_of_env_file()
     if home and given.get("USAGE_DATABASE_URL") and (Path(home) / DEMO_MARKER).exists():
         return None  # whoever names a database does not mean the demo
     return home

@@ -39,13 +39,16 @@ def backfill(
 ) -> None:  # fmt: skip
     """Compute a range of days again from the source; nothing changes where nothing differs.
 
-    One that was interrupted goes on where it broke off when the same command is given again.
+    ASSET is tokens_daily. One that was interrupted goes on where it broke off when the same command is
+    given again.
     """
     if listed:
         _list(as_json)
         return
     if asset is None or first is None or last is None:
-        raise click.UsageError("name an ASSET, --from and --to, or give --list", context)
+        words = {"an ASSET": asset, "--from": first, "--to": last}
+        lacking = ", ".join(word for word, given in words.items() if given is None)
+        raise click.UsageError(f"{lacking} is missing (or give --list)", context)
     with stack.ending_on_signals(), session.opened(dagster=not dry_run) as (found, _):
         job = backfill_job.asked_for(found, asset, first, last)
         job = replace(job, before=None) if restart else job
@@ -53,13 +56,22 @@ def backfill(
         _plan(job, waits=asks or dry_run, say=click.echo if dry_run else console.narrate)
         if dry_run:
             return
-        if asks and not click.confirm("Go on?", default=True, err=True):
+        if asks and not _agrees():
             console.narrate("Nothing was computed.")
             return
         began = time.perf_counter()
         outcomes = _run(found, job)
     for line in backfill_words.summary(outcomes, time.perf_counter() - began):
         console.narrate(line)
+
+
+def _agrees() -> bool:
+    """Enter goes on; an interrupt is a no."""
+    try:
+        return click.confirm("Go on?", default=True, err=True)
+    except click.Abort:
+        console.narrate("")
+        return False
 
 
 def run(found: "Settings", asset: str, first: date, last: date) -> "list[Outcome]":
@@ -83,7 +95,7 @@ def _run(found: "Settings", job: Job) -> "list[Outcome]":
 
         def watch(outcome: "Outcome") -> None:
             outcomes.append(outcome)
-            progress.advance(progress.task_ids[0])
+            progress.advance()
 
         orphans.bury(instance, orphans.left(warehouse))
         warehouse.progress = watch
@@ -148,5 +160,5 @@ def _list(as_json: bool) -> None:
         return
     if not known:
         console.narrate("No backfill was started yet.")
-    for each in known:
-        click.echo(backfill_words.line(each))
+    for line in backfill_words.table(known):
+        click.echo(line)

@@ -38,6 +38,7 @@ class Job:
             runs.RANGE_TAG: self.asked.first.isoformat(),
             runs.RANGE_END_TAG: self.asked.last.isoformat(),
             "dagster/max_retries": "0",
+            runs.TYPED_TAG: "yes",
         }
         if self.before:
             tags |= {

@@ -23,7 +23,7 @@ def facts(job: "Job", plan: "Plan") -> Iterator[tuple[str, str]]:
     else:
         rest = 1 - (job.before.finished_count / job.asked.days if job.before else 0)
         left = _duration(plan.seconds * rest)
-        yield "estimate", f"about {left}, {plan.at_once} at a time, by the last runs"
+        yield "estimate", f"about {left} of work, {plan.at_once} at a time, by the last runs; some to start"
     if job.before:
         stand = f"{job.before.finished_count:,} of {job.asked.days:,} days stand"
         yield "resumes", f"backfill {job.before.id} of {job.before.started_at:%Y-%m-%d %H:%M} UTC: {stand}"
@@ -72,14 +72,24 @@ def _days(count: int) -> str:
     return f"{count:,} day{'' if count == 1 else 's'}"
 
 
-def line(each: Backfill) -> str:
-    """One backfill in the list."""
-    took = _duration((each.ended_at - each.started_at).total_seconds()) if each.ended_at else ""
+def table(known: Sequence[Backfill]) -> list[str]:
+    """The list, a line each under its heading, every column as wide as it must be."""
+    rows = [("id", "state", "asset", "from", "to", "days", "started (UTC)", "took"), *map(_row, known)]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    return [
+        "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()
+        for row in (rows if known else [])
+    ]
+
+
+def _row(each: Backfill) -> tuple[str, ...]:
+    # What was interrupted and taken up again took its pause too, which says nothing.
+    at_once = each.ended_at is not None and len(each.run_ids) == 1
+    took = _duration((each.ended_at - each.started_at).total_seconds()) if each.ended_at and at_once else ""
     return (
-        f"{each.id:>5}  {each.state:<11}  {', '.join(each.asked.assets)}  {each.asked.first} to"
-        f" {each.asked.last}  {each.finished_count:,} of {_days(each.asked.days)}"
-        f"  {each.started_at:%Y-%m-%d %H:%M} UTC  {took}".rstrip()
-    )
+        str(each.id), each.state, ",".join(each.asked.assets), str(each.asked.first), str(each.asked.last),
+        f"{each.finished_count:,}/{each.asked.days:,}", f"{each.started_at:%m-%d %H:%M}", took,
+    )  # fmt: skip
 
 
 def document(each: Backfill) -> dict[str, object]:

@@ -12,6 +12,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+_SILENCE: Final = 20.0
+"""Seconds after which a log is told that work goes on."""
 narration: Final = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
@@ -59,18 +61,37 @@ def step(text: str) -> Iterator[list[str]]:
     """One line when it is done, with the time it took; words added to the list end the line."""
     began = time.perf_counter()
     words: list[str] = []
+    if narration.is_terminal:
+        narration.print(f"… {text}", end="\r", markup=False)
     yield words
     told = f"✓ {text}" + (f" · {' · '.join(words)}" if words else "")
     narrate(f"{told:<69} {time.perf_counter() - began:6.1f} s")
 
 
+class Bar:
+    """How far a long piece of work is: a bar on a terminal, elsewhere a line now and then."""
+
+    def __init__(self, progress: Progress, text: str, total: int) -> None:
+        self.progress, self.text, self.total = progress, text, total
+        self.done = 0
+        self.told_at = time.monotonic()
+        self.task = progress.add_task(f"{text}, starting", total=total)
+
+    def advance(self) -> None:
+        """One more is done."""
+        self.done += 1
+        self.progress.update(self.task, advance=1, description=self.text)
+        if not narration.is_terminal and time.monotonic() - self.told_at > _SILENCE:
+            self.told_at = time.monotonic()
+            narrate(f"  {self.text}: {self.done:,} of {self.total:,}")
+
+
 @contextmanager
-def bar(text: str, total: int) -> Iterator[Progress]:
-    """A progress bar on a terminal; nothing elsewhere."""
+def bar(text: str, total: int) -> Iterator[Bar]:
+    """Shown while the body works, gone when it is done."""
     columns = (TextColumn("  {task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=narration, transient=True, disable=not narration.is_terminal) as progress:
-        progress.add_task(text, total=total)
-        yield progress
+        yield Bar(progress, text, total)
 
 
 def emit_json(data: object, **meta: object) -> None:

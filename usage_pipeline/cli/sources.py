@@ -1,9 +1,10 @@
 """`sources`: what is read, whether it can be read whole, and what in it makes no sense."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -13,6 +14,11 @@ from usage_pipeline.warehouse import session
 
 if TYPE_CHECKING:
     from usage_pipeline.sources.report import Report, TableReport
+
+
+_STATES: Final = {
+    "reported": "reported", "total_only": "only a total", "missing": "unmetered", "refused": "refused",
+}  # fmt: skip
 
 
 @click.group(invoke_without_command=True)
@@ -61,6 +67,19 @@ def start(day: date) -> None:
     console.narrate(
         f"The first day is {day} (it was {found.start}); a running web server shows it once reloaded."
     )
+    left_out = _left_out(day)
+    if left_out:
+        console.narrate(f"{left_out:,} answers lie before it: no partition holds them.", style="yellow")
+
+
+def _left_out(day: date) -> int:
+    """How many answers no partition will hold, where the source can be asked."""
+    from usage_pipeline.sources import report
+    from usage_pipeline.warehouse.connections import Role
+
+    with suppress(Refusal), session.opened() as (_, warehouse), warehouse.begin(Role.READER) as connection:
+        return report.answers_before(connection, day)
+    return 0
 
 
 def _show(made: "Report") -> None:
@@ -74,7 +93,7 @@ def _show(made: "Report") -> None:
             out.print(f"  {name:<9} {escape(console.printable(text))}", soft_wrap=True)
     if made.states is None:
         return
-    counted = ", ".join(f"{state} {count:,}" for state, count in made.states.items()) or "none"
+    counted = ", ".join(f"{_STATES[state]} {count:,}" for state, count in made.states.items()) or "none"
     out.print(f"\nAnswers of the last 7 days: {counted}")
     since = (
         f"since {made.refusals_since}"

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
+from pathlib import Path
 from types import FrameType
 
 from sqlalchemy import URL
@@ -62,6 +63,9 @@ def write_env_file(found: Settings) -> None:
     if urls.holds_secret(storage(found)):
         del given["DAGSTER_PG_URL"]
         console.narrate("DAGSTER_PG_URL holds a password and is not copied to .env.")
+    before = settings.home_of_env_file()
+    if before and Path(before) != found.home:
+        console.narrate(f"Commands typed in this folder mean {found.home} from now on, no longer {before}.")
     if not settings.write_env_file(settings.root() / ".env", given):
         console.narrate(f".env is not ours and stays as it is; it lacks:\n{settings.env_lines(given)}")
 

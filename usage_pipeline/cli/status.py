@@ -154,7 +154,7 @@ def _migrations(found: Settings, warehouse: Warehouse) -> Part:
         grants = len(access.grants(connection, adapter))
     state = engine.status(warehouse, functions.wanted(adapter))
     pending = [*state.pending, *(f"functions of {name}" for name in state.outdated)]
-    pending += [f"{grants} grants on the source"] if grants else []
+    pending += [f"{grants} rights on the source"] if grants else []
     text = f"pending: {', '.join(pending)}: {settings.program()} migrate apply" if pending else "current"
     return Part(text, {"current": not pending, "pending": pending})
 
@@ -174,7 +174,8 @@ def _computed(found: Settings, warehouse: Warehouse) -> Part:
     days = (covered.first + timedelta(days=number) for number in range((newest - covered.first).days + 1))
     gaps = set(covered.missing)
     first = next((day for day in days if day not in gaps), newest)
-    text = f"{first} to {newest}, {len(missing)} days up to yesterday missing"
+    lacking = f"{len(missing)} days up to yesterday are" if missing else "no day up to yesterday is"
+    text = f"{first} to {newest}, {lacking} missing"
     return Part(text, {"first_day": first, "newest_day": newest, "missing_days": len(missing)})
 
 
@@ -189,5 +190,5 @@ def _backfills(warehouse: Warehouse) -> Part:
         for each in open_ones
     )
     return Part(
-        "; ".join(told) or "none runs", {"open": [backfill_words.document(each) for each in open_ones]}
+        "; ".join(told) or "none is running", {"open": [backfill_words.document(each) for each in open_ones]}
     )

@@ -68,7 +68,7 @@ def tokens(who: str | None, first: date | None, last: date | None, form: str | N
         _emit_csv(lines, person)
     else:
         _emit_table(lines, covered, person, conversations)
-    for note in _notes(lines, covered):
+    for note in [*_notes(lines, covered), *_origin(found, covered)]:
         console.narrate(note, style="yellow" if covered.missing else None)
 
 
@@ -81,7 +81,7 @@ def _coverage(
     if newest is None:
         raise Refusal(
             "no day of tokens was computed yet",
-            fix=f"$ backfill tokens_daily --from {found.start} --to {found.start}",
+            fix=f"$ backfill tokens_daily --from {found.start} --to {_newest_to_compute(found)}",
         )
     end = last or max(newest, first or newest)
     start = first or max(found.start, end - timedelta(days=serving.DAYS_SHOWN - 1))
@@ -90,13 +90,18 @@ def _coverage(
     if end < found.start:
         raise Refusal(
             f"--to {end} lies before the first day",
-            why=f"the data begin on {found.start}",
-            fix=f"ask for a day from {found.start} on",
+            why=f"no day before {found.start} is computed",
+            fix=f"ask for a day from {found.start} on, or move the first day: $ sources start {end}",
             exit_code=USAGE,
         )
     if end > datetime.now(UTC).date():
         raise Refusal(f"--to {end} has not come yet", fix="ask for a day up to today", exit_code=USAGE)
-    return serving.coverage(connection, max(start, found.start), end)
+    return serving.coverage(connection, start, end, begins=found.start)
+
+
+def _newest_to_compute(found: "Settings") -> str:
+    """Yesterday, which is over; today where nothing is."""
+    return "yesterday" if found.start < datetime.now(UTC).date() else "today"
 
 
 def _share(line: "Line", whole: int) -> float:
@@ -209,10 +214,24 @@ def _notes(lines: Sequence["Line"], covered: "Coverage") -> list[str]:
     if unsplit:
         notes.append(f"{unsplit:,} of the total are not split into prompt and completion by their answers.")
     if unmetered:
-        notes.append(f"{unmetered:,} answers report no tokens; they count as messages.")
+        notes.append(f"{_answers(unmetered)} no tokens; they count as messages.")
     if refused:
-        form = settings.program()
-        notes.append(f"{refused:,} answers report tokens that make no sense and count with 0: {form} sources")
+        form = f"{settings.program()} sources --all"
+        notes.append(f"{_answers(refused)} tokens that make no sense and count with 0: {form}")
+    return notes
+
+
+def _answers(count: int) -> str:
+    return f"{count:,} answer reports" if count == 1 else f"{count:,} answers report"
+
+
+def _origin(found: "Settings", covered: "Coverage") -> list[str]:
+    """Where the numbers come from, if that is not what a reader expects."""
+    notes = []
+    if covered.first < found.start:
+        notes.append(f"No day before {found.start} is computed: {settings.program()} sources start DAY")
+    if found.is_demo:
+        notes.append(f"These are the demo's data, in {found.home}.")
     return notes
 
 

@@ -20,6 +20,7 @@ from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.ledger import Coverage, Entry
 
 BACKFILL_TAG: Final = "usage/backfill"
+TYPED_TAG: Final = "usage/typed"  # by a person who watches it: an interrupt is theirs, and no failure
 RANGE_TAG: Final = "dagster/asset_partition_range_start"
 RANGE_END_TAG: Final = "dagster/asset_partition_range_end"
 ROOT_RUN_TAG: Final = "dagster/root_run_id"
@@ -49,6 +50,8 @@ def run(
         raise dg.Failure(str(refusal), allow_retries=False) from None
     except BaseException:
         _report(context, progress.done)
+        if TYPED_TAG in context.run.tags:
+            context.instance.report_run_canceling(context.run)
         raise
     if progress.failed:
         _report(context, progress.done)

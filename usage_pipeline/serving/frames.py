@@ -1,7 +1,7 @@
 """`read`: stored usage as a tidy pandas frame, the same numbers as `usage tokens`."""
 
 from collections.abc import Collection
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from usage_pipeline.periods import calendar
@@ -13,6 +13,7 @@ from usage_pipeline.warehouse.connections import Role
 
 if TYPE_CHECKING:
     import pandas
+    from sqlalchemy import Connection
 
 ROLLUPS: Final = ("tokens_daily",)
 KEYS: Final = ("day", "user")
@@ -26,14 +27,28 @@ def read(rollup: str, period: str, *, by: Collection[str] = KEYS) -> "pandas.Dat
     """Usage of a day, month or year (`2026-10-05`, `2026-10`, `2026`), one row for each `by`.
 
     `by` holds any of `day` and `user`; conversations are distinct within a row, so they do not add up.
+    `frame.attrs` says whether the period is `complete`, as of when (`as_of`), and its `missing_days`.
     """
     _require(rollup, ROLLUPS, "a rollup")
     for key in by:
         _require(key, KEYS, "a key to group by")
     first, last = span(period)
-    with session.opened() as (_, warehouse), warehouse.begin(Role.READER) as connection:
+    with session.opened() as (found, warehouse), warehouse.begin(Role.READER) as connection:
         rows = tokens.rows_of_range(connection, first, last, by_user="user" in by, by_day="day" in by)
-    return _frame([dict(row) for row in rows], by)
+        known = _known(connection, first, last, begins=found.start)
+    frame = _frame([dict(row) for row in rows], by)
+    frame.attrs.update(known)
+    return frame
+
+
+def _known(connection: "Connection", first: date, last: date, *, begins: date) -> dict[str, object]:
+    """What is complete of a period; days to come are no gap, and today is one until it is over."""
+    today = datetime.now(UTC).date()
+    if first > today:
+        return {"complete": False, "as_of": None, "missing_days": []}
+    covered = tokens.coverage(connection, first, min(last, today), begins=begins)
+    complete = covered.is_complete and last <= today
+    return {"complete": complete, "as_of": covered.as_of, "missing_days": list(covered.missing)}
 
 
 def span(period: str) -> tuple[date, date]:

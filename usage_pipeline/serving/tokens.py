@@ -14,6 +14,7 @@ from usage_pipeline.warehouse import statements
 NOBODY = UUID(int=0)
 UNATTRIBUTED = "(unattributed)"
 DAYS_SHOWN = 30
+_NAMED = 8
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ def latest_day(connection: Connection) -> date | None:
     return found.date() if isinstance(found, datetime) else None
 
 
-def coverage(connection: Connection, first: date, last: date) -> Coverage:
-    """What the ledger says of a range of days."""
+def coverage(connection: Connection, first: date, last: date, *, begins: date = date.min) -> Coverage:
+    """What the ledger says of a range of days; one before the first partition is no gap."""
     binds = _bounds(first, last)
     rows = statements.run(connection, "serving.sql", "covered_days", **binds).mappings().all()
     computed = {row["period_start"].date(): row["covered_until"] for row in rows}
@@ -74,7 +75,7 @@ def coverage(connection: Connection, first: date, last: date) -> Coverage:
     return Coverage(
         first,
         last,
-        missing=tuple(day for day in days if day not in computed),
+        missing=tuple(day for day in days if day not in computed and day >= begins),
         partial=partial,
         as_of=computed[partial[0]] if partial else binds["window_end"],
     )
@@ -137,7 +138,8 @@ def person(connection: Connection, wanted: str) -> Person:
             fix="$ usage tokens shows who has usage",
             exit_code=USAGE,
         )
-    listed = ", ".join(f"{each.label} {each.user_id}" for each in people[:20])
+    listed = ", ".join(f"{each.label} {each.user_id}" for each in people[:_NAMED])
+    listed += f" and {len(people) - _NAMED} more" if len(people) > _NAMED else ""
     raise Refusal(
         f"`{wanted}` stands for {len(people)} users",
         why=listed,

@@ -7,6 +7,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from usage_pipeline.periods import calendar
 from usage_pipeline.sources import access
 from usage_pipeline.sources.adapters import Adapter, Table
 from usage_pipeline.warehouse import statements
@@ -94,6 +95,14 @@ def oldest_day(connection: Connection) -> date | None:
     """The UTC day of the oldest answer that belongs to a period."""
     oldest = statements.run(connection, "sources.sql", "oldest_answer").scalar_one()
     return oldest.date() if isinstance(oldest, datetime) else None
+
+
+def answers_before(connection: Connection, day: date) -> int:
+    """How many answers lie before this day."""
+    found = statements.run(
+        connection, "sources.sql", "answers_before", window_end=calendar.midnight(day)
+    ).scalar_one()
+    return int(str(found))
 
 
 def _tables(connection: Connection, adapter: Adapter) -> tuple[TableReport, ...]:

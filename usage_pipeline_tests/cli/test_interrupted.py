@@ -232,6 +232,7 @@ def test_ended_by_ctrl_c_it_goes_on_too(application: Application) -> None:
     assert "interrupted; what is committed stays. Go on: " in said
     assert " ".join(COMMAND) in said
     assert "Traceback" not in said
+    assert statuses(application) == ["CANCELED"], "a person's no is not a failure"
     finished = application.ledger()
     assert application.stored() == application.expected(set(finished))
     status = json.loads(application("status", "--json").out)["data"]["backfills"]["open"]

@@ -213,8 +213,8 @@ def test_a_plan_comes_before_the_work(checkout: Checkout, server: Server) -> Non
         assert "by the last runs" in again.said
         assert f"{YESTERDAY:%Y-%m-%d}  +1 answers  +15 tokens" in again.said, "what changed is told by day"
         listed = own("backfill", "--list").out.splitlines()
-        assert [line.split()[:2] for line in listed] == [["2", "done"], ["1", "done"]]
-        assert "1 of 1 day " in listed[0]
+        assert [line.split()[:2] for line in listed] == [["id", "state"], ["2", "done"], ["1", "done"]]
+        assert "  1/1  " in listed[1]
 
 
 @pytest.mark.parametrize(("answer", "computes"), [("n", False), ("", True)])
@@ -271,3 +271,22 @@ def test_a_clock_that_is_behind_the_data(checkout: Checkout, server: Server) -> 
         assert f"up to {TODAY} 13:00" in done.said
         assert "1 day computed from 0 answers" in done.said
         assert "is read up to" in own("usage", "tokens", "--from", "yesterday", "--to", "yesterday").said
+
+
+def test_a_range_is_what_was_asked_for(checkout: Checkout, server: Server) -> None:
+    """A range that is cut without a word gives another number than the one that was asked for."""
+    with cloned(server, TEMPLATE) as name:
+        own = Own(checkout, server, name)
+        with own.connect() as connection:
+            for number in range(3):
+                Chat(connection).answer(at=YESTERDAY - timedelta(days=number))
+        first = TODAY - timedelta(days=3)
+        assert own("backfill", "tokens_daily", "--from", str(first), "--to", "today").code == 0
+        own.start = str(YESTERDAY.date())
+        found = json.loads(own("usage", "tokens", "--from", str(first), "--to", "today", "--json").out)
+        assert found["meta"]["first_day"] == str(first)
+        assert found["data"]["totals"]["messages"] == 3
+        said = own("usage", "tokens", "--from", str(first), "--to", "today").said
+        assert f"No day before {YESTERDAY:%Y-%m-%d} is computed" in said
+        moved = own("sources", "start", "today")
+        assert "3 answers lie before it: no partition holds them" in moved.said

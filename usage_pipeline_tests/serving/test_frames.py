@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -85,3 +85,21 @@ def test_words_that_mean_nothing_are_refused(rollup: str, period: str, by: list[
 )
 def test_a_period_as_a_person_writes_it(text: str, first: date, last: date) -> None:
     assert frames.span(text) == (first, last)
+
+
+def test_a_frame_says_what_it_lacks(chat: Chat, here: Warehouse) -> None:
+    """An empty month that was never computed looks like a month without usage."""
+    chat.answer()
+    compute(here, day(0), day(1))
+    whole = read("tokens_daily", str(day(0)))
+    assert whole.attrs["complete"] is True
+    lacking = read("tokens_daily", "2026-03", by=["user"])
+    assert lacking.attrs["complete"] is False
+    assert len(lacking.attrs["missing_days"]) == 29
+    today = datetime.now(UTC).date()
+    assert read("tokens_daily", f"{today:%Y-%m}").attrs["complete"] is False
+    assert read("tokens_daily", f"{today.year + 1}").attrs == {
+        "complete": False, "as_of": None, "missing_days": [],
+    }  # fmt: skip
+    before = read("tokens_daily", "2025-12")
+    assert before.attrs["complete"] is True, "no partition begins earlier: nothing is missing"
