@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
 from dotenv import dotenv_values
 
@@ -46,6 +47,17 @@ class Settings:
     def file(self) -> Path:
         return self.home / "settings.toml"
 
+
+HARMLESS_OPTIONS: Final = frozenset(
+    (
+        "host", "hostaddr", "port", "dbname", "user", "service", "passfile", "connect_timeout",
+        "application_name", "client_encoding", "sslmode", "sslrootcert", "sslcert", "sslkey", "sslsni",
+        "sslnegotiation", "channel_binding", "require_auth", "gssencmode", "krbsrvname", "tcp_user_timeout",
+        "target_session_attrs", "load_balance_hosts", "keepalives", "keepalives_idle", "keepalives_interval",
+        "keepalives_count",
+    )
+)  # fmt: skip
+"""What may follow the `?` of a URL that is stored; anything else may be a secret, or hold one."""
 
 STORED: Final = ("database_url", "start", "token_source", "connections")
 """The keys a `settings.toml` may hold; each is also a variable, `USAGE_` + the key in upper case."""
@@ -125,9 +137,25 @@ def store(settings: Settings, **changes: object) -> None:
     kept = [line for line in lines if line.partition("=")[0].strip() not in changes]
     texts = {key: json.dumps(str(value), ensure_ascii=False) for key, value in sorted(changes.items())}
     added = [f"{key} = {text}" for key, text in texts.items()]
-    draft = settings.file.with_suffix(".toml.new")
-    draft.write_text("\n".join([*kept, *added, ""]), encoding="utf-8")
+    text = "\n".join([*kept, *added, ""])
+    _require_told(settings.file, text, changes)
+    draft = settings.file.with_suffix(f".toml.{os.getpid()}")
+    draft.write_text(text, encoding="utf-8")
     draft.replace(settings.file)
+
+
+def _require_told(file: Path, text: str, changes: Mapping[str, object]) -> None:
+    """Lines are replaced one by one: what spans several, or is spelled another way, is left to its author."""
+    try:
+        found = tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        found = {}
+    if any(found.get(key) != str(value) for key, value in changes.items()):
+        raise Refusal(
+            f"{file} is not changed",
+            why=f"{' and '.join(sorted(changes))}: written there in a form that only its author can change",
+            fix="write each key on a line of its own, without quotes around the key",
+        )
 
 
 def write_env_file(path: Path, variables: Mapping[str, str]) -> bool:
@@ -198,7 +226,7 @@ def _read(file: Path) -> dict[str, Any]:
             raise Refusal(
                 f"`{key}` in {file} cannot be used", why="it must be a text", fix="correct the line"
             )
-    if re.search(r"://[^/@]*:[^@]*@|[?&](ssl)?password=", str(values.get("database_url", ""))):
+    if _may_hold_a_secret(str(values.get("database_url", ""))):
         raise Refusal(
             f"{file} holds a password",
             why="a file is copied, backed up and shown",
@@ -212,6 +240,11 @@ def _read(file: Path) -> dict[str, Any]:
             f"{file} has an unknown key `{unknown[0]}`", why=f"it may hold {known}", fix="remove the line"
         )
     return values
+
+
+def _may_hold_a_secret(url: str) -> bool:
+    options = {name for name, _ in parse_qsl(urlsplit(url).query, keep_blank_values=True)}
+    return bool(re.search(r"://[^/@]*:[^@]*@", url)) or not options <= HARMLESS_OPTIONS
 
 
 def _connections(value: object, *, is_ours: bool) -> int:

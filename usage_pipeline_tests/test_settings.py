@@ -75,3 +75,25 @@ def test_our_env_file_is_private_and_theirs_is_kept(tmp_path: Path) -> None:
     file.write_text("THEIRS=1\n")
     assert not settings.write_env_file(file, {"USAGE_HOME": "/somewhere"})
     assert file.read_text() == "THEIRS=1\n"
+
+
+@pytest.mark.parametrize(
+    "option", ["password=x", "pass%77ord=x", "oauth_client_secret=x", "scram_client_key=x", "options=-c a=b"]
+)
+def test_what_may_be_a_secret_is_not_read_from_the_file(tmp_path: Path, option: str) -> None:
+    """Whoever writes it there means well; a backup of the folder then lets everybody in."""
+    (tmp_path / "settings.toml").write_text(f'database_url = "postgresql://u@h/d?{option}"\n')
+    with pytest.raises(Refusal, match="holds a password"):
+        settings.load({"USAGE_HOME": str(tmp_path)})
+
+
+@pytest.mark.parametrize(
+    "text", ['"start" = "2026-01-02"\n', 'start = """\n2026-01-02"""\n'], ids=["quoted", "two lines"]
+)
+def test_a_file_in_a_form_of_its_authors_stays_as_it_is(tmp_path: Path, text: str) -> None:
+    """Lines are replaced one by one: a file that no longer reads would stop every command."""
+    (tmp_path / "settings.toml").write_text(text)
+    found = settings.Settings(home=tmp_path)
+    with pytest.raises(Refusal, match="is not changed"):
+        settings.store(found, start="2026-02-03")
+    assert (tmp_path / "settings.toml").read_text() == text

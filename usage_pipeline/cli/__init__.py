@@ -5,6 +5,7 @@ that fixes it. Exit codes: 0 done, 1 failed, 2 usage, 3 attention, 4 refused for
 """
 
 import os
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -20,10 +21,16 @@ def main() -> None:
 
         code = program.run()
     except KeyboardInterrupt:
-        typed = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+        typed = again(Path(sys.argv[0]).name)
         print(f"interrupted; what is committed stays. Go on: {typed}", file=sys.stderr)
         code = refusals.INTERRUPTED
     sys.exit(code)
+
+
+def again(program: str) -> str:
+    """What was typed, to be typed again; of a URL no more than where it leads, the rest may be a secret."""
+    words = (re.sub(r"(://)[^/]*@|[?].*", r"\1", each) if "://" in each else each for each in sys.argv[1:])
+    return shlex.join([*shlex.split(program), *words])
 
 
 def _keep_standard_streams() -> None:

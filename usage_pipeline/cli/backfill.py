@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from usage_pipeline.cli import backfill_job, backfill_words, console, stack
+from usage_pipeline.cli import backfill_job, backfill_words, console, stack, typed
 from usage_pipeline.cli.backfill_job import Job
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.warehouse import backfills, session
@@ -43,8 +43,12 @@ def backfill(
     given again.
     """
     if listed:
+        if asset or first or last or dry_run or restart:
+            raise click.UsageError("--list stands alone", context)
         _list(as_json)
         return
+    if as_json:
+        raise click.UsageError("--json goes with --list", context)
     if asset is None or first is None or last is None:
         words = {"an ASSET": asset, "--from": first, "--to": last}
         lacking = ", ".join(word for word, given in words.items() if given is None)
@@ -97,10 +101,13 @@ def _run(found: "Settings", job: Job) -> "list[Outcome]":
             outcomes.append(outcome)
             progress.advance()
 
-        orphans.bury(instance, orphans.left(warehouse))
+        taken_over = job.before.run_ids if job.before else ()
+        orphans.bury(instance, orphans.left(warehouse), typed.is_orphaned, taken_over=taken_over)
+        typed.forget(found.home)
         warehouse.progress = watch
         try:
-            _execute(instance, job)
+            with typed.marked(found.home) as mark:
+                _execute(instance, job, mark)
         except dg.Failure as failure:
             done = f"{len(outcomes)} days were computed and stay" if outcomes else "nothing was stored"
             raise Refusal(f"the run failed; {done}", why=failure.description or "") from None
@@ -108,7 +115,7 @@ def _run(found: "Settings", job: Job) -> "list[Outcome]":
     return outcomes
 
 
-def _execute(instance: "dg.DagsterInstance", job: Job) -> None:
+def _execute(instance: "dg.DagsterInstance", job: Job, mark: str) -> None:
     import dagster as dg
 
     from usage_pipeline.definitions import defs
@@ -117,7 +124,7 @@ def _execute(instance: "dg.DagsterInstance", job: Job) -> None:
         instance=instance,
         asset_selection=[dg.AssetKey(job.rollup.name)],
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        tags=job.tags,
+        tags=job.tags(mark),
     )
 
 

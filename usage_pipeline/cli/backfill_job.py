@@ -29,16 +29,15 @@ class Job:
         first, last = (calendar.window(self.rollup.grain, day) for day in (self.asked.first, self.asked.last))
         return Window(first.start, last.end)
 
-    @property
-    def tags(self) -> dict[str, str]:
+    def tags(self, mark: str) -> dict[str, str]:
         """The range, and the runs that this one goes on after; no daemon tries again what a person typed."""
         from usage_pipeline.rollups import runs
 
         tags = {
             runs.RANGE_TAG: self.asked.first.isoformat(),
             runs.RANGE_END_TAG: self.asked.last.isoformat(),
-            "dagster/max_retries": "0",
-            runs.TYPED_TAG: "yes",
+            runs.RETRIES_TAG: "0",
+            runs.TYPED_TAG: mark,
         }
         if self.before:
             tags |= {
@@ -62,8 +61,9 @@ def asked_for(found: "Settings", asset: str, first: date, last: date) -> Job:
             exit_code=USAGE,
         )
     check_range(found, first, last)
-    readiness.require(warehouse, found.token_source)
-    job = Job(rollups[asset], Asked((asset,), first, last, rollups[asset].code_version))
+    adapter = readiness.require(warehouse, found.token_source)
+    version = readiness.code_version(rollups[asset].code_version, adapter)
+    job = Job(rollups[asset], Asked((asset,), first, last, version))
     _check_clock(warehouse, job)
     return replace(job, before=_unfinished(warehouse, job))
 

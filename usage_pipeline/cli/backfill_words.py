@@ -16,10 +16,9 @@ _CHANGES_SHOWN: Final = 10
 def facts(job: "Job", plan: "Plan") -> Iterator[tuple[str, str]]:
     """What will be done, a fact a line."""
     yield "days", f"{plan.periods:,}, {plan.computed:,} of them computed before"
-    how = "in the source" if plan.is_counted else "by the planner's estimate"
-    yield "answers", f"{'' if plan.is_counted else 'about '}{plan.source_rows:,} {how}"
+    yield "answers", _answers(plan)
     if plan.seconds is None:
-        yield "estimate", "none: nothing was computed here yet"
+        yield "estimate", "none: nothing was computed here yet, or the source cannot be asked"
     else:
         rest = 1 - (job.before.finished_count / job.asked.days if job.before else 0)
         left = _duration(plan.seconds * rest)
@@ -34,6 +33,14 @@ def facts(job: "Job", plan: "Plan") -> Iterator[tuple[str, str]]:
             f"{plan.ahead_count:,} answers lie ahead of the database's clock ({plan.clock:%Y-%m-%d %H:%M}), "
             f"up to {plan.ahead_until:%Y-%m-%d %H:%M}: they count once it gets there",
         )
+
+
+def _answers(plan: "Plan") -> str:
+    if plan.source_rows is None:
+        return "unknown: somebody changes the source's tables"
+    if plan.is_counted:
+        return f"{plan.source_rows:,} in the source"
+    return f"about {plan.source_rows:,} by the planner's estimate"
 
 
 def _duration(seconds: float) -> str:

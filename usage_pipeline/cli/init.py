@@ -32,6 +32,8 @@ def init(database_url: str | None) -> None:
 
 def _settings(database_url: str | None) -> Settings:
     """The settings in force once the database is named; a demo's folder is never made another's."""
+    if database_url is not None and not database_url.strip():
+        raise Refusal("--database-url is empty", fix="give a URL, or leave it out", exit_code=USAGE)
     if database_url is not None:
         settings.export({"USAGE_DATABASE_URL": database_url})
     found = settings.load()

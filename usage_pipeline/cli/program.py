@@ -2,7 +2,6 @@
 
 import logging
 import os
-import shlex
 import sys
 from typing import Final
 
@@ -10,7 +9,7 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from usage_pipeline import refusals, settings
-from usage_pipeline.cli import backfill, demo, init, migrate, sources, status, up, usage
+from usage_pipeline.cli import again, backfill, demo, init, migrate, sources, status, up, usage
 from usage_pipeline.cli.console import narrate
 from usage_pipeline.refusals import Refusal
 
@@ -52,8 +51,7 @@ def run() -> int:
         said = error.format_message().rstrip(".?")
         return _failed(f"{said}. Help: {where} --help", error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        again = f"{form} {shlex.join(sys.argv[1:])}"
-        return _failed(f"interrupted; what is committed stays. Go on: {again}", refusals.INTERRUPTED)
+        return _failed(f"interrupted; what is committed stays. Go on: {again(form)}", refusals.INTERRUPTED)
     except BrokenPipeError:
         _abandon_output()
         return refusals.FAILED

@@ -182,7 +182,7 @@ def _computed(found: Settings, warehouse: Warehouse) -> Part:
 def _backfills(warehouse: Warehouse) -> Part:
     """Those that run, and those that were interrupted and wait for somebody to give their command again."""
     with warehouse.begin(Role.READER) as connection:
-        known = backfills.newest(connection)
+        known = backfills.not_ended(connection)
     open_ones = [each for each in known if each.state in ("running", "interrupted")]
     told = (
         f"{each.id} {each.state}, {each.finished_count} of {each.asked.days} days of"

@@ -5,7 +5,7 @@ from contextlib import suppress
 import click
 
 from usage_pipeline import settings
-from usage_pipeline.cli import console, lock, stack
+from usage_pipeline.cli import console, lock, stack, typed
 from usage_pipeline.cli.lock import Lock
 from usage_pipeline.cli.page import Page, no_open_option, port_option, served, until_ended
 from usage_pipeline.refusals import REFUSED, Refusal
@@ -30,7 +30,7 @@ def up(port: int, no_open: bool) -> None:
 def _run(found: Settings, warehouse: Warehouse, held: Lock, *, port: int, open_page: bool) -> None:
     stack.prepare(found)
     stack.create_storage(found)
-    _bury_the_dead(warehouse)
+    _bury_the_dead(found, warehouse)
     with served(found, port) as page:
         page.stand(held)
         stack.write_env_file(found)
@@ -63,17 +63,18 @@ def _look(found: Settings, warehouse: Warehouse) -> None:
     warehouse.dispose()
 
 
-def _bury_the_dead(warehouse: Warehouse) -> None:
+def _bury_the_dead(found: Settings, warehouse: Warehouse) -> None:
     """What a power cut left running in Dagster's eyes ends here, and is tried again by its daemon."""
     from usage_pipeline.rollups import orphans
 
     orphaned = orphans.left(warehouse)
     warehouse.dispose()
-    if orphaned:
+    if orphaned or typed.some_left(found.home):
         import dagster as dg
 
         with dg.DagsterInstance.get() as instance:
-            orphans.bury(instance, orphaned)
+            orphans.bury(instance, orphaned, typed.is_orphaned)
+        typed.forget(found.home)
 
 
 def _greet(page: Page) -> None:

@@ -1,6 +1,6 @@
 """Runs whose process is gone: Dagster cannot tell, and one that looks alive holds up the others."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 from usage_pipeline.warehouse import backfills
@@ -12,15 +12,29 @@ if TYPE_CHECKING:
 
 
 def left(warehouse: Warehouse) -> list[Backfill]:
-    """The last backfills that nobody works on and that did not come to their end."""
+    """The backfills that nobody works on and that did not come to their end."""
     with warehouse.begin(Role.WRITER) as connection:
-        known = backfills.newest(connection)
-    return [each for each in known if each.state in ("interrupted", "superseded")]
+        known = backfills.not_ended(connection)
+    return [each for each in known if each.state in backfills.LEFT]
 
 
-def bury(instance: "dg.DagsterInstance", orphaned: Sequence[Backfill]) -> None:
-    """Report their last runs as failed, if Dagster still waits for them; its daemon may then try again."""
-    for each in orphaned:
-        run = instance.get_run_by_id(each.run_ids[-1])
-        if run and not run.is_finished:
+def bury(
+    instance: "dg.DagsterInstance",
+    orphaned: Sequence[Backfill],
+    is_orphaned: Callable[[str], bool],
+    *,
+    taken_over: Collection[str] = (),
+) -> None:
+    """Report the runs of these, and typed ones whose process is gone, as failed, if Dagster waits for them.
+
+    Its daemon may then try again those that it launched itself, but for what somebody takes over now.
+    """
+    from usage_pipeline.rollups import runs
+
+    lost = {each.run_ids[-1] for each in orphaned}
+    for run in runs.unfinished(instance):
+        mark = run.tags.get(runs.TYPED_TAG)
+        if run.run_id in lost or (mark and is_orphaned(mark)):
+            if run.run_id in taken_over:
+                instance.add_run_tags(run.run_id, {runs.RETRIES_TAG: "0"})
             instance.report_run_failed(run, message="Its process is gone; what it finished stays.")

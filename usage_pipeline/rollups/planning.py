@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Connection
-
 from usage_pipeline.periods.calendar import Window
 from usage_pipeline.rollups.rollup import Rollup
 from usage_pipeline.warehouse import statements
@@ -26,7 +24,7 @@ class Plan:
 
     periods: int
     computed: int
-    source_rows: int
+    source_rows: int | None
     is_counted: bool
     at_once: int
     seconds: float | None
@@ -49,14 +47,15 @@ def make(warehouse: Warehouse, rollup: Rollup, whole: Window, periods: int, *, p
     """The plan of a range; its source rows are counted if that takes no longer than this."""
     now, computed = clock(warehouse, rollup, whole)
     counted = _counted(warehouse, whole, patience_ms)
+    rows = _expected(warehouse, whole) if counted is None else counted
     with warehouse.begin(Role.WRITER) as connection:
-        rows = _expected(connection, whole) if counted is None else counted
         per_row, per_period = statements.run(
             connection, "rollups.sql", "cost_of_periods", rollup=rollup.name
         ).one()
     ahead_count, ahead_until = _ahead(warehouse, patience_ms)
     at_once = min(warehouse.connections, periods)
-    seconds = None if per_period is None else (rows * (per_row or 0) + periods * per_period) / 1000 / at_once
+    known = None not in (rows, per_period)
+    seconds = ((rows or 0) * (per_row or 0) + periods * per_period) / 1000 / at_once if known else None
     return Plan(periods, computed, rows, counted is not None, at_once, seconds, now, ahead_count, ahead_until)
 
 
@@ -71,9 +70,15 @@ def _counted(warehouse: Warehouse, whole: Window, patience_ms: int) -> int | Non
         return None
 
 
-def _expected(connection: Connection, whole: Window) -> int:
-    explained = statements.run(connection, "rollups.sql", "expected_rows_of_range", **_bounds(whole))
-    return int(explained.scalar_one()[0]["Plan"]["Plan Rows"])
+def _expected(warehouse: Warehouse, whole: Window) -> int | None:
+    """None where even the planner has to wait: somebody changes the source's tables."""
+    try:
+        with warehouse.begin(Role.WRITER) as connection:
+            statements.run(connection, "warehouse.sql", "limit_time", milliseconds=PATIENCE_MS)
+            explained = statements.run(connection, "rollups.sql", "expected_rows_of_range", **_bounds(whole))
+            return int(explained.scalar_one()[0]["Plan"]["Plan Rows"])
+    except TooSlow:
+        return None
 
 
 def _ahead(warehouse: Warehouse, patience_ms: int) -> tuple[int, datetime | None]:

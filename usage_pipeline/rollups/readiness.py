@@ -1,11 +1,19 @@
 """Before a run reads: the schema is this code's, and the source hides nothing."""
 
+import hashlib
+
 from usage_pipeline.refusals import ATTENTION, Refusal
 from usage_pipeline.rollups import functions
 from usage_pipeline.sources import access
 from usage_pipeline.sources.adapters import Adapter
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.migrations import state
+
+
+def code_version(own: str, adapter: Adapter) -> str:
+    """The code that a range is computed by: the rollup's own version and the functions it reads through."""
+    marks = "".join(file.mark for file in functions.wanted(adapter))
+    return f"{own}+{hashlib.sha256(marks.encode()).hexdigest()[:12]}"
 
 
 def require(warehouse: Warehouse, chosen: str | None) -> Adapter:

@@ -1,5 +1,6 @@
 """A Dagster run of a rollup: recorded, taken up where it broke off, a transaction a period."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from usage_pipeline.warehouse.ledger import Coverage, Entry
 
 BACKFILL_TAG: Final = "usage/backfill"
 TYPED_TAG: Final = "usage/typed"  # by a person who watches it: an interrupt is theirs, and no failure
+RETRIES_TAG: Final = "dagster/max_retries"
 RANGE_TAG: Final = "dagster/asset_partition_range_start"
 RANGE_END_TAG: Final = "dagster/asset_partition_range_end"
 ROOT_RUN_TAG: Final = "dagster/root_run_id"
@@ -39,14 +41,18 @@ def run(
 ) -> dg.MaterializeResult[None]:
     """Compute the partitions of this run; one that fails is the only one missing."""
     days = partitions.days(list(context.partition_keys))
+    if not days:
+        raise dg.Failure("the range holds no partition: does it end before it begins?", allow_retries=False)
     windows = list(calendar.windows(rollup.grain, days[0], days[-1]))
     progress = _Progress()
     try:
-        readiness.require(warehouse, settings.load().token_source)
+        adapter = readiness.require(warehouse, settings.load().token_source)
         rollup.ensure_partitions(warehouse, windows[0], windows[-1])
-        with _recorded(context, warehouse, rollup, windows) as held:
+        version = readiness.code_version(rollup.code_version, adapter)
+        with _recorded(context, warehouse, rollup, windows, version) as held:
             _compute(warehouse, rollup, windows, progress, held, context.run.run_id)
     except Refusal as refusal:
+        _report(context, progress.done)
         raise dg.Failure(str(refusal), allow_retries=False) from None
     except BaseException:
         _report(context, progress.done)
@@ -62,9 +68,20 @@ def run(
     return dg.MaterializeResult()
 
 
+def unfinished(instance: dg.DagsterInstance) -> Sequence[dg.DagsterRun]:
+    """The runs that Dagster believes to be at work."""
+    status = dg.DagsterRunStatus
+    at_work = [status.NOT_STARTED, status.STARTING, status.STARTED, status.CANCELING]
+    return instance.get_runs(dg.RunsFilter(statuses=at_work))
+
+
 @contextmanager
 def _recorded(
-    context: dg.AssetExecutionContext, warehouse: Warehouse, rollup: Rollup, windows: Sequence[Window]
+    context: dg.AssetExecutionContext,
+    warehouse: Warehouse,
+    rollup: Rollup,
+    windows: Sequence[Window],
+    code_version: str,
 ) -> Iterator[Held | None]:
     """The backfill that this run is part of; the run of a single partition is none."""
     tags = context.run.tags
@@ -72,11 +89,11 @@ def _recorded(
         yield None
         return
     first, last = windows[0].start.date(), windows[-1].start.date()
-    asked = Asked((rollup.name,), first, last, rollup.code_version)
-    known = tags.get(BACKFILL_TAG)
+    asked = Asked((rollup.name,), first, last, code_version)
+    known = tags.get(BACKFILL_TAG, "")
     with backfills.held(
         warehouse, asked, run_id=context.run.run_id, root_run_id=tags.get(ROOT_RUN_TAG),
-        backfill_id=int(known) if known else None,
+        backfill_id=int(known) if re.fullmatch("[0-9]{1,9}", known) else None,
     ) as held:  # fmt: skip
         context.instance.add_run_tags(context.run.run_id, {BACKFILL_TAG: str(held.id)})
         yield held
@@ -102,6 +119,8 @@ def _compute(
             progress.failed.append(ended)
         else:
             _note(warehouse, progress, ended.result)
+        if held:
+            held.require_session()
     if held:
         held.has_failed = bool(progress.failed)
 

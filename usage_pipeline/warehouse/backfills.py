@@ -1,8 +1,10 @@
 """Backfills: recorded when they start, alive while a session holds them, taken up again if interrupted."""
 
+import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
 
@@ -14,6 +16,11 @@ from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.failures import Unusable
 
 LISTED: Final = 20
+LEFT: Final = ("interrupted", "superseded")
+"""States of what nobody works on and did not end."""
+_ALL: Final = 1_000_000
+_LOOKS_APART: Final = 1.0  # seconds
+_ANY: Final = dict.fromkeys(("assets", "first_date", "last_date", "code_version"))
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,17 @@ class Held:
 
     id: int
     run_ids: tuple[str, ...]
+    session: Connection
     has_failed: bool = False
+    looked_at: float = field(default_factory=time.monotonic)
+
+    def require_session(self) -> None:
+        """Go on only while the session that holds it lives: without it, somebody else may take it up."""
+        if time.monotonic() - self.looked_at < _LOOKS_APART:
+            return
+        statements.run(self.session, "warehouse.sql", "session_lives")
+        self.session.commit()
+        self.looked_at = time.monotonic()
 
 
 @contextmanager
@@ -67,16 +84,27 @@ def held(
 
 def newest(connection: Connection) -> list[Backfill]:
     """The last backfills, the newest first."""
-    return _read(connection, most=LISTED, assets=None, first_date=None, last_date=None, code_version=None)
+    return _read(connection, most=LISTED, only_running=False, **_ANY)
+
+
+def not_ended(connection: Connection) -> list[Backfill]:
+    """All that run, and all that were left, however long ago."""
+    return _read(connection, most=_ALL, only_running=True, **_ANY)
 
 
 def unfinished(connection: Connection, asked: Asked) -> Backfill | None:
-    """The newest one of exactly this range, unless it came to its end."""
-    same = _read(connection, most=1, **_binds(asked))
-    return same[0] if same and same[0].state != "done" else None
+    """The newest one of exactly this range, if it runs or was interrupted: one that failed has ended."""
+    same = _read(connection, most=1, only_running=False, **_binds(asked))
+    return same[0] if same and same[0].state in ("running", "interrupted") else None
 
 
 def _read(connection: Connection, **binds: object) -> list[Backfill]:
+    """Twice where one looks left: it may have ended after its row was read and before its lock was."""
+    found = _look(connection, **binds)
+    return _look(connection, **binds) if any(each.state in LEFT for each in found) else found
+
+
+def _look(connection: Connection, **binds: object) -> list[Backfill]:
     rows = statements.run(connection, "warehouse.sql", "backfills", **binds).mappings()
     return [
         Backfill(
@@ -102,18 +130,28 @@ def _binds(asked: Asked) -> dict[str, object]:
 def _take(
     connection: Connection, asked: Asked, run_id: str, root_run_id: str | None, backfill_id: int | None
 ) -> Held:
-    binds = {**_binds(asked), "run_id": run_id}
-    before = {"root_run_id": root_run_id, "backfill_id": backfill_id}
-    row = statements.run(connection, "warehouse.sql", "resume_backfill", **binds, **before).one_or_none()
-    if row is None:
-        row = statements.run(connection, "warehouse.sql", "insert_backfill", **binds).one()
-    taken = Held(int(row[0]), tuple(row[1]))
-    if not statements.run(connection, "warehouse.sql", "hold_backfill", backfill_id=taken.id).scalar_one():
+    before = statements.run(
+        connection, "warehouse.sql", "lock_backfill",
+        root_run_id=root_run_id, backfill_id=backfill_id, **_binds(asked),
+    ).one_or_none()  # fmt: skip
+    mine = {"run_id": run_id, "lock_key": secrets.randbits(62)}
+    if before is None:
+        row = statements.run(connection, "warehouse.sql", "insert_backfill", **_binds(asked), **mine).one()
+    else:
+        _require_left(connection, before.id, before.lock_key)
+        row = statements.run(
+            connection, "warehouse.sql", "resume_backfill", backfill_id=before.id, **mine
+        ).one()
+    statements.run(connection, "warehouse.sql", "hold_backfill", lock_key=mine["lock_key"])
+    connection.commit()
+    return Held(int(row[0]), tuple(row[1]), connection)
+
+
+def _require_left(connection: Connection, backfill_id: int, lock_key: int) -> None:
+    if statements.run(connection, "warehouse.sql", "is_backfill_held", lock_key=lock_key).scalar_one():
         raise Refusal(
-            f"backfill {taken.id} is running already",
+            f"backfill {backfill_id} is running already",
             why="another run of the same range works on it",
             fix="wait for it; $ backfill --list shows how far it is",
             exit_code=REFUSED,
         )
-    connection.commit()
-    return taken

@@ -8,6 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from usage_pipeline.periods.calendar import Window
+from usage_pipeline.refusals import Refusal
 from usage_pipeline.warehouse import statements
 
 
@@ -47,7 +48,13 @@ def take(connection: Connection, rollup: str, window: Window) -> Coverage:
     ).one()
     until = statements.run(connection, "warehouse.sql", "covered_until", period_end=window.end).scalar_one()
     assert isinstance(until, datetime)
-    return Coverage(window, max(until, window.start), left.totals)
+    if until < window.start:
+        raise Refusal(
+            f"{rollup} of {window.start:%Y-%m-%d} has not come yet by the database's clock",
+            why=f"it says {until:%Y-%m-%d %H:%M} (UTC)",
+            fix="wait until it has, or set the clock that is wrong",
+        )
+    return Coverage(window, until, left.totals)
 
 
 def record(

@@ -3,13 +3,15 @@
 from typing import Final
 
 import psycopg
+from psycopg import pq
 from sqlalchemy import URL
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from usage_pipeline.refusals import USAGE, Refusal
+from usage_pipeline.settings import HARMLESS_OPTIONS
 
-_SECRETS: Final = ("password", "sslpassword")
+_KNOWN: Final = frozenset(option.keyword.decode() for option in pq.Conninfo.get_defaults())
 
 
 def read(text: str, variable: str = "USAGE_DATABASE_URL", driver: str = "psycopg") -> URL:
@@ -27,6 +29,14 @@ def read(text: str, variable: str = "USAGE_DATABASE_URL", driver: str = "psycopg
             fix=f"correct {variable}",
             exit_code=USAGE,
         )
+    unknown = sorted(set(url.query) - _KNOWN)
+    if unknown:
+        raise Refusal(
+            f"{variable} cannot be used",
+            why=f"PostgreSQL's clients know no option `{unknown[0]}`",
+            fix=f"take it out of {variable}",
+            exit_code=USAGE,
+        )
     return url.set(drivername=f"postgresql+{driver}")
 
 
@@ -39,11 +49,11 @@ def without_secrets(url: URL) -> URL:
     """The same place as a person writes it, for whoever brings the password along."""
     return URL.create(
         "postgresql", username=url.username, host=url.host, port=url.port, database=url.database
-    ).set(query={key: value for key, value in url.query.items() if key not in _SECRETS})
+    ).set(query={key: value for key, value in url.query.items() if key in HARMLESS_OPTIONS})
 
 
 def holds_secret(url: URL) -> bool:
-    return bool(url.password) or any(key in url.query for key in _SECRETS)
+    return bool(url.password) or not set(url.query) <= HARMLESS_OPTIONS
 
 
 def in_words(url: URL) -> str:
@@ -55,6 +65,6 @@ def in_words(url: URL) -> str:
 def first_line(error: psycopg.Error, url: URL) -> str:
     """Why a connection failed, without the secrets that brought it."""
     said = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    for secret in (url.password, *(url.query.get(key) for key in _SECRETS)):
+    for secret in (url.password, *(url.query[key] for key in set(url.query) - HARMLESS_OPTIONS)):
         said = said.replace(str(secret), "***") if secret else said
     return said

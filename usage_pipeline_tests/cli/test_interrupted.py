@@ -290,3 +290,54 @@ def pid_of(server: Server) -> int:
     pid = postmaster.pid_of(server.data)
     assert pid is not None
     return pid
+
+
+def test_killed_before_it_was_recorded(application: Application) -> None:
+    """Only Dagster knows of such a run, and waits for it: four of them, and it launches nothing any more."""
+    with (
+        application.start() as process,
+        application.server.connect(application.database) as blocking,
+        application.server.connect() as looking,
+        blocking.transaction(),
+    ):
+        blocking.execute("lock table usage.backfills in exclusive mode")
+        deadline = time.monotonic() + 60
+        while not looking.execute(
+            "select from pg_stat_activity where datname = %s and wait_event_type = 'Lock'",
+            [application.database],
+        ).fetchall():
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.kill()
+        process.communicate(timeout=20)
+    assert backfills(application) == []
+    assert application.ledger() == {}
+    done = application(*COMMAND)
+    assert done.code == 0, done.said
+    with storage(application) as connection:
+        rows = connection.execute("select status from runs order by id desc limit 2").fetchall()
+    assert rows == [("SUCCESS",), ("FAILURE",)]
+
+
+def test_whoever_loses_its_session_stops(application: Application) -> None:
+    """Without it somebody else may take the range up: two would work on one backfill."""
+    application.take(0.2)
+
+    def terminate(process: "subprocess.Popen[str]") -> None:
+        with application.server.connect(application.database) as connection:
+            gone = connection.execute(
+                "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'"
+                " and database = (select oid from pg_database where datname = current_database())"
+            ).fetchall()
+        assert gone == [(True,)]
+
+    said = break_it(application, 2, terminate)
+    assert "lost" in said.splitlines()[-1]
+    finished = application.ledger()
+    assert len(finished) < DAYS
+    assert application.stored() == application.expected(set(finished))
+    application.take(0)
+    done = application(*COMMAND)
+    assert done.code == 0, done.said
+    assert f"{len(finished)} stood already" in done.said

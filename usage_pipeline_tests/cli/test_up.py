@@ -6,6 +6,7 @@ import shutil
 import signal
 import socket
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -140,6 +141,26 @@ def test_what_init_refuses(checkout: Checkout, server: Server, bare_database: st
     refused(verb(checkout, "init", "--database-url", bare), 1, "no source of tokens")
     assert not (checkout.folder / ".usage").exists()
     assert not (checkout.folder / ".env").exists()
+
+
+def test_an_interrupted_init_keeps_the_password(checkout: Checkout) -> None:
+    """The line that says how to go on is the one that is copied into tickets."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"postgresql://u:canary@127.0.0.1:{silent.getsockname()[1]}/d?sslpassword=canary"
+        with subprocess.Popen(
+            [sys.executable, "-m", "usage_pipeline", "init", "--database-url", url],
+            cwd=checkout.folder, env=checkout.environment(), stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        ) as process:  # fmt: skip
+            connection, _ = silent.accept()
+            with connection:
+                process.send_signal(signal.SIGINT)
+                said, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Go on: " in said
+    assert "canary" not in said
 
 
 def test_the_demos_folder_stays_the_demos(checkout: Checkout) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 
 from usage_pipeline.definitions import defs
 from usage_pipeline.periods import partitions
-from usage_pipeline.rollups import runs
+from usage_pipeline.rollups import readiness, runs
 from usage_pipeline.rollups.assets import tokens_daily
 from usage_pipeline.rollups.columns import USER_TOKEN_USAGE
 from usage_pipeline.sources import specs
@@ -315,3 +315,49 @@ def test_what_the_catalogue_says_of_an_asset() -> None:
     files = [Path(each.file_path) for each in shown["dagster/code_references"].value.code_references]
     assert [file.name for file in files if not file.is_file()] == []
     assert {file.name for file in files} == {"assets.py", "replace_tokens_daily.sql", "tokens_of_window.sql"}
+
+
+def test_functions_that_changed_do_not_go_on_with_what_others_began(
+    chat: Chat, warehouse: Warehouse, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch,
+    server: Server, database: str,
+) -> None:  # fmt: skip
+    """Half a range read through one adapter and half through another is no range."""
+    chat.answer()
+    curse(server, database, "2026-03-05")
+    failed = materialize(instance, warehouse, FIRST, FIRST + timedelta(days=1))
+    lift(server, database)
+    monkeypatch.setattr(readiness, "code_version", lambda own, adapter: f"{own}+other")
+    retried = materialize(instance, warehouse, FIRST, FIRST + timedelta(days=1), root_run_id=failed.run_id)
+    assert set(computed_by(server, database).values()) == {retried.run_id}
+
+
+@pytest.mark.parametrize("tag", ["abc", "3; drop table x", "99999999999", "１２", ""])
+def test_a_forged_tag_is_nobodys_backfill(
+    chat: Chat, warehouse: Warehouse, instance: dg.DagsterInstance, tag: str
+) -> None:
+    """Tags are typed in the launchpad: nonsense must not end in a traceback, nor in another's backfill."""
+    run = dg.materialize(
+        [tokens_daily, *specs.specs()],
+        selection=[tokens_daily],
+        instance=instance,
+        resources={"warehouse": warehouse},
+        tags={runs.RANGE_TAG: "2026-03-04", runs.RANGE_END_TAG: "2026-03-05", runs.BACKFILL_TAG: tag},
+    )
+    assert run.success
+
+
+def test_a_day_that_has_not_come_is_not_computed(
+    chat: Chat, warehouse: Warehouse, instance: dg.DagsterInstance, server: Server, database: str
+) -> None:
+    """A clock that jumped back would empty a finished day; one ahead would call an empty day computed."""
+    chat.answer()
+    assert materialize(instance, warehouse, FIRST, FIRST).success
+    with server.connect(database) as connection:
+        set_clock(connection, NOON - timedelta(days=1))
+        before = connection.execute("select count(*) from usage.user_token_usage").fetchone()
+    assert not materialize(instance, warehouse, FIRST, FIRST).success
+    assert "has not come yet by the database's clock" in events(instance)
+    with server.connect(database) as connection:
+        assert connection.execute("select count(*) from usage.user_token_usage").fetchone() == before == (1,)
+        rows = connection.execute("select covered_until from usage.rollup_ledger").fetchall()
+    assert rows == [(NOON.replace(hour=0) + timedelta(days=1),)]

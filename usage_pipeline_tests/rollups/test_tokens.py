@@ -241,6 +241,30 @@ def test_a_run_locks_before_it_looks(
     assert stored(warehouse) == expected(chat)
 
 
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_a_database_that_isolates_more_than_we_ask_for(
+    chat: Chat, warehouse: Warehouse, server: Server, database: str, level: str
+) -> None:
+    """A snapshot from before the lock reads old rows beside the new clock: covered, but never seen."""
+    with server.connect() as connection:
+        statement = psycopg.sql.SQL("alter database {} set default_transaction_isolation to {}")
+        connection.execute(statement.format(psycopg.sql.Identifier(database), psycopg.sql.Literal(level)))
+    with server.connect(database) as connection:
+        set_clock(connection, NOON)
+    run(warehouse)
+    row = "select 1 from usage.rollup_ledger where period_start = %(start)s for update"
+    with ThreadPoolExecutor(1) as pool, ledger_row_held(server, database, row) as held:
+        waiting = pool.submit(tokens.run_day, warehouse, DAY, "second")
+        wait_for_a_lock(server, database)
+        chat.answer(at=NOON + timedelta(minutes=30))
+        with server.connect(database) as connection:
+            set_clock(connection, NOON + timedelta(hours=1))
+        held.commit()
+        outcome = waiting.result(10)
+    assert outcome.coverage.until == NOON + timedelta(hours=1)
+    assert outcome.entry.source_rows == 1
+
+
 def test_other_days_and_other_roles_stay_out(chat: Chat, warehouse: Warehouse) -> None:
     session = chat.session(user_id=chat.user())
     for offset in (-400, -1, 1, 90):

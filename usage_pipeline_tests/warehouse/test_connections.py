@@ -191,3 +191,20 @@ def test_settings_without_a_url_mean_the_embedded_server(tmp_path: Path) -> None
     url = f"postgresql://usage:{SECRET}@127.0.0.1:1/app"
     assert SECRET not in repr(Settings(home=server.home, database_url=url))
     assert open_warehouse(Settings(home=server.home, database_url=url)).place == "app at 127.0.0.1:1"
+
+
+@pytest.mark.parametrize("option", ["prepare_threshold=0", "row_factory=dict", "sslpasswort=x"])
+def test_an_option_that_no_client_knows_is_named(option: str) -> None:
+    with pytest.raises(Refusal, match=option.partition("=")[0]) as caught:
+        urls.read(f"postgresql://u:{SECRET}@h/d?{option}")
+    assert SECRET not in caught.value.line()
+
+
+def test_a_url_is_shown_and_stored_without_what_may_be_a_secret() -> None:
+    url = urls.read(
+        f"postgresql://u:{SECRET}@h:5/d?sslmode=require&options=-c%20t%3D{SECRET}&scram_client_key=k"
+    )
+    shown = urls.without_secrets(url).render_as_string(hide_password=False)
+    assert shown == "postgresql://u@h:5/d?sslmode=require"
+    assert urls.holds_secret(url)
+    assert not urls.holds_secret(urls.read(shown))

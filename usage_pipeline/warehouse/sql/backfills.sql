@@ -1,6 +1,6 @@
 -- The backfills, newest first: what was asked for, how far it came by the ledger, and whether it still
 -- runs: one that nobody holds was interrupted, and is superseded by a newer one of the same range.
--- Binds: assets, first_date, last_date, code_version (exactly these; NULL: all), most.
+-- Binds: assets, first_date, last_date, code_version (exactly these; NULL: all), only_running, most.
 select
   backfill.id, backfill.assets, backfill.first_date, backfill.last_date, backfill.code_version, backfill.run_ids,
   backfill.started_at, backfill.ended_at,
@@ -26,16 +26,15 @@ from usage.backfills backfill
 left join lateral (
   select pg_catalog.min(held.pid) as pid
   from pg_catalog.pg_locks held
-  where held.locktype = 'advisory' and held.objsubid = 2 and held.granted
+  where held.locktype = 'advisory' and held.objsubid = 1 and held.granted
     and held.database = (select base.oid from pg_catalog.pg_database base where base.datname = pg_catalog.current_database())
-    and held.classid::bigint = pg_catalog.hashtext('usage_pipeline.backfills')::bigint & 4294967295
-    and held.objid::bigint = backfill.id
+    and (held.classid::bigint << 32) | held.objid::bigint = backfill.lock_key
 ) holder on true
-where cast(:assets as text[]) is null or (
+where (backfill.state = 'running' or not cast(:only_running as boolean)) and (cast(:assets as text[]) is null or (
   backfill.assets = cast(:assets as text[])
   and backfill.first_date = cast(:first_date as date)
   and backfill.last_date = cast(:last_date as date)
   and backfill.code_version = cast(:code_version as text)
-)
+))
 order by backfill.id desc
 limit cast(:most as bigint)

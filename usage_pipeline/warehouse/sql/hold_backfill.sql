@@ -1,2 +1,2 @@
--- Marks a backfill as alive for as long as this session lives; false if another session does. Binds: backfill_id.
-select pg_catalog.pg_try_advisory_lock(pg_catalog.hashtext('usage_pipeline.backfills'), cast(:backfill_id as integer))
+-- Marks a backfill as alive for as long as this session lives. Binds: lock_key.
+select pg_catalog.pg_advisory_lock(cast(:lock_key as bigint))

@@ -9,6 +9,8 @@ select
   pg_catalog.set_config('DateStyle', 'ISO', false),
   pg_catalog.set_config('client_encoding', encoding.of_client, false),
   pg_catalog.set_config('row_security', 'on', false),
+  pg_catalog.set_config('default_transaction_isolation', 'read committed', false),
+  pg_catalog.set_config('statement_timeout', '0', false),
   pg_catalog.set_config('lock_timeout', %(lock_timeout)s, false),
   pg_catalog.set_config('idle_in_transaction_session_timeout', '5min', false),
   pg_catalog.set_config('idle_session_timeout', '0', false),

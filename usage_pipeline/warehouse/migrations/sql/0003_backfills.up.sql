@@ -10,6 +10,7 @@ create table usage.backfills (
   run_ids text[] not null check (pg_catalog.cardinality(run_ids) > 0),
   started_at timestamptz not null,
   ended_at timestamptz,
+  lock_key bigint not null,
   state text not null default 'running' check (state in ('running', 'done', 'failed')),
   check (first_date <= last_date),
   check (run_ids[1] = root_run_id),
@@ -20,6 +21,8 @@ comment on table usage.backfills is
   'One row per range that was asked for: its assets, its days (both inclusive), its runs, and how it ended.';
 comment on column usage.backfills.run_ids is
   'The first run and those that went on after it: a ledger row that names one of them is finished.';
+comment on column usage.backfills.lock_key is
+  'The advisory lock that whoever works on it holds: drawn anew each time, so that no stranger can take it before.';
 comment on column usage.backfills.state is
   'running, done or failed; a running one whose advisory lock nobody holds was interrupted.';
 

@@ -1,0 +1,2 @@
+-- An answer, if the session is still there.
+select 1
