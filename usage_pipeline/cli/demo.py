@@ -28,9 +28,14 @@ ASSET: Final = "tokens_daily"
 @click.command()
 @click.option("--once", is_flag=True, help="Do everything, verify it, stop; exit 0 or 1.")
 @click.option("--reset", is_flag=True, help="Throw the demo's data away first.")
+@click.option(
+    "--days",
+    type=click.IntRange(14, 1000),
+    help=f"How many days of data, when it is made; {DAYS} if left out.",
+)
 @no_open_option
 @port_option
-def demo(once: bool, reset: bool, no_open: bool, port: int) -> None:
+def demo(once: bool, reset: bool, days: int | None, no_open: bool, port: int) -> None:
     """Fill an embedded database with 400 days of a chat application and show them in Dagster."""
     from usage_pipeline.warehouse import embedded
 
@@ -41,23 +46,23 @@ def demo(once: bool, reset: bool, no_open: bool, port: int) -> None:
     with stack.ending_on_signals(), lock.alone(home, "demo") as held:
         if reset:
             _reset(home, server)
-        _claim(home)
+        days = _claim(home, days, anew=reset)
         with ExitStack() as running:
             with console.step("PostgreSQL (embedded, socket only)") as words:
                 running.enter_context(embedded.held(server))
                 words.append(_version(server))
-            _run(server, held, port=port, once=once, open_page=not (no_open or once))
+            _run(server, held, days, port=port, once=once, open_page=not (no_open or once))
 
 
-def _run(server: "Server", held: Lock, *, port: int, once: bool, open_page: bool) -> None:
+def _run(server: "Server", held: Lock, days: int, *, port: int, once: bool, open_page: bool) -> None:
     from usage_pipeline.warehouse.connections import open_warehouse
 
-    found = _settings(server.home)
+    found = _settings(server.home, days)
     warehouse = open_warehouse(found)
     stack.prepare(found)
     stack.create_storage(found)
     with served(found, port) as page:  # it gets ready while we work
-        story = _application(server, found)
+        story = _application(server, found, days)
         migrate.everything(found, warehouse)
         with console.step(f"backfill of {ASSET}") as words:
             outcomes = backfill.run(found, ASSET, _first_due(warehouse, story), _yesterday())
@@ -77,8 +82,11 @@ def _run(server: "Server", held: Lock, *, port: int, once: bool, open_page: bool
             page.wait()
 
 
-def _claim(home: Path) -> None:
-    """Mark the folder as the demo's, so that nothing else is ever taken for it, or deleted as it."""
+def _claim(home: Path, days: int | None, *, anew: bool) -> int:
+    """Mark the folder as the demo's, so that nothing else is ever taken for it, or deleted as it.
+
+    The mark says how many days the demo has; a file from before it did means the usual number.
+    """
     if home.exists() and any(home.glob("*")) and not (home / settings.DEMO_MARKER).exists():
         strangers = {each.name for each in home.iterdir()} - {lock.FILE}
         if strangers:
@@ -89,7 +97,19 @@ def _claim(home: Path) -> None:
                 exit_code=REFUSED,
             )
     home.mkdir(parents=True, exist_ok=True)
-    (home / settings.DEMO_MARKER).touch()
+    marker = home / settings.DEMO_MARKER
+    if anew or not marker.exists():
+        marker.write_text(f"{days or DAYS}\n", encoding="utf-8")
+    text = marker.read_text(encoding="utf-8").strip()
+    there = int(text) if text.isdecimal() else DAYS
+    if days not in (None, there):
+        raise Refusal(
+            f"the demo in {home} has {there} days",
+            why="its data are made once",
+            fix=f"$ demo --reset --days {days}",
+            exit_code=REFUSED,
+        )
+    return there
 
 
 def _reset(home: Path, server: "Server") -> None:
@@ -115,23 +135,23 @@ def _version(server: "Server") -> str:
         return f"{connection.info.server_version // 10_000}.{connection.info.server_version % 10_000}"
 
 
-def _settings(home: Path) -> Settings:
+def _settings(home: Path, days: int) -> Settings:
     """The demo's own settings; its first day is decided once."""
     settings.export({"USAGE_HOME": str(home)})
     found = settings.load()
     if found.start_known:
         return found
-    settings.store(found, start=_yesterday() - timedelta(days=DAYS - 1))
+    settings.store(found, start=_yesterday() - timedelta(days=days - 1))
     return settings.load()
 
 
-def _application(server: "Server", found: Settings) -> "Story":
+def _application(server: "Server", found: Settings, days: int) -> "Story":
     """The application's tables and their rows, made once; the story is told again each time."""
     from usage_pipeline.demo import loading, story
     from usage_pipeline.warehouse import failures
 
     with console.step("demo data") as words:
-        told = story.tell(found.start + timedelta(days=DAYS - 1), DAYS)
+        told = story.tell(found.start + timedelta(days=days - 1), days)
         gc.freeze()  # it stays to the end: the collector need not walk its million objects again and again
         with (
             failures.told(f"usage at {server.sockets}"),
@@ -150,7 +170,7 @@ def _application(server: "Server", found: Settings) -> "Story":
                 )
         answers = sum(message.role == "assistant" for message in told.messages)
         words.append(
-            f"{len(told.users)} users, {len(told.agents)} agents, {answers:,} answers in {DAYS} days"
+            f"{len(told.users)} users, {len(told.agents)} agents, {answers:,} answers in {days} days"
         )
     return told
 
@@ -194,8 +214,9 @@ def _verify(warehouse: "Warehouse", story: "Story", page: Page) -> None:
         words.append("every row and every day agrees")
     with console.step("Dagster shows the days") as words:
         count = graphql.materialized_count(page.address, ASSET)
-        if count < DAYS:
-            raise Refusal("the page does not show every day", why=f"{count} of {DAYS} are green")
+        days = (story.last_day - story.first_day).days + 1
+        if count < days:
+            raise Refusal("the page does not show every day", why=f"{count} of {days} are green")
         words.append(f"{count} partitions")
     with console.step("Dagster's daemon"):
         page.wait_for_daemon()

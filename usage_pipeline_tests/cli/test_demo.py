@@ -82,11 +82,15 @@ def test_a_demo_from_its_first_start_to_its_last(checkout: Checkout) -> None:
     assert re.search(r"tokens_daily · \d days, 0 rows written", again.said), "only what may have changed"
     assert "late batch" not in again.said
     assert foreign.stat().st_mode & 0o777 == 0o600
-    over = checkout.usage_pipeline("demo", "--once", "--reset")
+    other = checkout.usage_pipeline("demo", "--once", "--days", "20")
+    assert other.code == 4
+    assert "has 400 days" in other.said
+    assert "demo --reset --days 20" in other.said
+    over = checkout.usage_pipeline("demo", "--once", "--reset", "--days", "60")
     assert over.code == 0, over.said
     assert "the old demo is removed" in over.said
-    assert re.search(r"400 days, [1-9][\d,]* rows written", over.said)
-    assert re.search(r"late batch · 3 days, [1-9]\d* rows changed", over.said)
+    assert re.search(r"60 days, [1-9][\d,]* rows written", over.said)
+    assert re.search(r"late batch · \d days, [1-9]\d* rows changed", over.said)
     assert checkout.processes() == {}
     assert checkout.usage_pipeline("sources", "start", "2024-01-01").code == 0
     moved = checkout.usage_pipeline("demo", "--once")

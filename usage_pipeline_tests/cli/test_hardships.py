@@ -44,7 +44,19 @@ def below_a_private_folder_and_without_streams(checkout: Checkout) -> None:
     before = machine(checkout)
     assert before[str(checkout.folder.parent)] == 0o700
     done = checkout.run(
-        ["/bin/sh", "-c", '"$@" >&- 2>&- <&-', "sh", sys.executable, "-m", "usage_pipeline", "demo", "--once"]
+        [
+            "/bin/sh",
+            "-c",
+            '"$@" >&- 2>&- <&-',
+            "sh",
+            sys.executable,
+            "-m",
+            "usage_pipeline",
+            "demo",
+            "--once",
+            "--days",
+            "30",
+        ]
     )
     assert (done.code, done.out, done.said) == (0, "", "")
     assert machine(checkout) == before
@@ -101,7 +113,7 @@ class Somebody:
     def start(self, python: str) -> subprocess.Popen[str]:
         path = f"{self.checkout.folder}:{SITE_PACKAGES}"
         return subprocess.Popen(
-            [python, "-m", "usage_pipeline", "demo", "--once"], cwd=self.checkout.folder,
+            [python, "-m", "usage_pipeline", "demo", "--once", "--days", "30"], cwd=self.checkout.folder,
             env=self.checkout.environment(PYTHONPATH=path), user=self.uid, group=self.gid, extra_groups=[],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip

@@ -11,6 +11,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -23,7 +24,7 @@ from usage_pipeline.warehouse import embedded
 from usage_pipeline_tests import stack
 from usage_pipeline_tests.stack import Checkout
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("page")]  # one demo serves them all
+pytestmark = pytest.mark.stack
 
 LAST: Final = datetime.now(UTC).date() - timedelta(days=1)
 FIRST: Final = LAST - timedelta(days=DAYS - 1)
@@ -123,19 +124,29 @@ class Demo:
 def demo() -> Iterator[Demo]:
     folder = Path(tempfile.mkdtemp(prefix="usage-page-"))
     checkout = stack.copy(folder)
-    log = folder / "demo.log"
+    try:
+        with running(checkout) as found:
+            yield found
+    finally:
+        embedded.remove(embedded.of(checkout.demo_home))
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def running(checkout: Checkout) -> Iterator[Demo]:
+    """The demo of this copy, from its greeting until it is ended, or was killed."""
+    log = checkout.folder / "demo.log"
     with log.open("w") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", "usage_pipeline", "demo", "--no-open", "--port", "3600"],
-            cwd=folder, env=checkout.environment(), stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+            cwd=checkout.folder, env=checkout.environment(),
+            stdin=subprocess.DEVNULL, stdout=file, stderr=file,
         )  # fmt: skip
     try:
         yield Demo(checkout, address_in(log, process))
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
-        embedded.remove(embedded.of(checkout.demo_home))
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def address_in(log: Path, process: "subprocess.Popen[bytes]") -> str:
@@ -186,14 +197,14 @@ def test_a_day_that_fails_is_the_one_red_partition(demo: Demo) -> None:
     demo.execute("drop trigger cursed on usage.rollup_ledger")
 
 
-def test_a_worker_that_is_killed_is_followed_by_one_that_goes_on(demo: Demo) -> None:
-    """Dagster tries again by itself; what the dead one has finished is not computed again."""
+def half_way(demo: Demo) -> tuple[str, str, list[date]]:
+    """A launch of every day that is at work: its backfill, its run, and the days that this has finished."""
     demo.execute(
-        "create function public.slowly() returns trigger language plpgsql as"
+        "create or replace function public.slowly() returns trigger language plpgsql as"
         " $$ begin perform pg_sleep(0.03); return new; end $$"
     )
     demo.execute(
-        "create trigger slowly before update on usage.rollup_ledger for each row"
+        "create or replace trigger slowly before update on usage.rollup_ledger for each row"
         " execute function public.slowly()"
     )
     backfill = demo.launch(EVERY_DAY)
@@ -201,13 +212,33 @@ def test_a_worker_that_is_killed_is_followed_by_one_that_goes_on(demo: Demo) -> 
     run_id = first["runs"][0]["id"]
     while len(finished := [day for day, run in demo.computed_by().items() if run == run_id]) < 40:
         time.sleep(0.1)
-    os.kill(demo.worker_of(run_id), signal.SIGKILL)
+    return backfill, run_id, finished
+
+
+def goes_on(demo: Demo, backfill: str, run_id: str, finished: list[date]) -> None:
+    """Another run follows by itself, and leaves what the dead one has finished as it is."""
     demo.execute("drop trigger slowly on usage.rollup_ledger")
     ended = demo.ended(backfill)
     assert ended["status"] == "COMPLETED_SUCCESS"
     assert sorted(run["status"] for run in ended["runs"]) == ["FAILURE", "SUCCESS"]
-    by_run = demo.computed_by()
-    kept = [day for day, run in by_run.items() if run == run_id]
-    assert set(finished) <= set(kept)
+    kept = [day for day, run in demo.computed_by().items() if run == run_id]
+    assert set(finished) - {LAST - timedelta(days=number) for number in range(6)} <= set(kept)
     assert len(kept) < DAYS
     assert demo.partitions() == (DAYS, 0, [])
+
+
+def test_a_worker_that_is_killed_is_followed_by_one_that_goes_on(demo: Demo) -> None:
+    """Dagster tries again by itself; what the dead one has finished is not computed again."""
+    backfill, run_id, finished = half_way(demo)
+    os.kill(demo.worker_of(run_id), signal.SIGKILL)
+    goes_on(demo, backfill, run_id, finished)
+
+
+def test_a_power_cut_is_followed_by_a_run_that_goes_on(demo: Demo) -> None:
+    """Everything is gone at once: Dagster would wait for the run for hours, and launch nothing beside it."""
+    backfill, run_id, finished = half_way(demo)
+    for pid in demo.checkout.processes():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    with running(demo.checkout) as again:
+        goes_on(again, backfill, run_id, finished)
