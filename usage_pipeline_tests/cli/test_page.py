@@ -224,7 +224,9 @@ def goes_on(demo: Demo, backfill: str, run_id: str, finished: list[date]) -> Non
     kept = [day for day, run in demo.computed_by().items() if run == run_id]
     assert set(finished) - {LAST - timedelta(days=number) for number in range(6)} <= set(kept)
     assert len(kept) < DAYS
-    assert demo.partitions() == (DAYS, 0, [])
+    green, *red = demo.partitions()
+    assert green >= DAYS, "one more where midnight has passed"
+    assert red == [0, []]
 
 
 def test_a_worker_that_is_killed_is_followed_by_one_that_goes_on(demo: Demo) -> None:
