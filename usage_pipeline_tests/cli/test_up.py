@@ -9,7 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -143,6 +143,11 @@ def test_what_init_refuses(checkout: Checkout, server: Server, bare_database: st
     assert not (checkout.folder / ".env").exists()
 
 
+def heeding_interrupts() -> None:
+    """A suite that runs in a shell's background hands on that interrupts are ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupted_init_keeps_the_password(checkout: Checkout) -> None:
     """The line that says how to go on is the one that is copied into tickets."""
     with socket.socket() as silent:
@@ -153,14 +158,12 @@ def test_an_interrupted_init_keeps_the_password(checkout: Checkout) -> None:
             [sys.executable, "-m", "usage_pipeline", "init", "--database-url", url],
             cwd=checkout.folder, env=checkout.environment(), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            preexec_fn=heeding_interrupts,
         ) as process:  # fmt: skip
             connection, _ = silent.accept()
             with connection:
-                while process.poll() is None:  # as a person does whose first Ctrl-C went into a library
-                    process.send_signal(signal.SIGINT)
-                    with suppress(subprocess.TimeoutExpired):
-                        process.wait(1)
-            said, _ = process.communicate(timeout=30)
+                process.send_signal(signal.SIGINT)
+                said, _ = process.communicate(timeout=30)
     assert process.returncode == 130
     assert "Go on: " in said
     assert "canary" not in said
