@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
+
+from sqlalchemy import Row
 
 from usage_pipeline.periods.calendar import Window
 from usage_pipeline.rollups.rollup import Rollup
@@ -61,34 +63,29 @@ def make(warehouse: Warehouse, rollup: Rollup, whole: Window, periods: int, *, p
 
 def _counted(warehouse: Warehouse, whole: Window, patience_ms: int) -> int | None:
     """How many rows there are, unless counting them takes too long."""
-    try:
-        with warehouse.begin(Role.WRITER) as connection:
-            statements.run(connection, "warehouse.sql", "limit_time", milliseconds=patience_ms)
-            rows = statements.run(connection, "rollups.sql", "source_rows_of_range", **_bounds(whole))
-            return int(rows.scalar_one())
-    except TooSlow:
-        return None
+    row = _in_time(warehouse, "source_rows_of_range", patience_ms, **_bounds(whole))
+    return None if row is None else int(row[0])
 
 
 def _expected(warehouse: Warehouse, whole: Window) -> int | None:
     """None where even the planner has to wait: somebody changes the source's tables."""
-    try:
-        with warehouse.begin(Role.WRITER) as connection:
-            statements.run(connection, "warehouse.sql", "limit_time", milliseconds=PATIENCE_MS)
-            explained = statements.run(connection, "rollups.sql", "expected_rows_of_range", **_bounds(whole))
-            return int(explained.scalar_one()[0]["Plan"]["Plan Rows"])
-    except TooSlow:
-        return None
+    row = _in_time(warehouse, "expected_rows_of_range", PATIENCE_MS, **_bounds(whole))
+    return None if row is None else int(row[0][0]["Plan"]["Plan Rows"])
 
 
 def _ahead(warehouse: Warehouse, patience_ms: int) -> tuple[int, datetime | None]:
+    row = _in_time(warehouse, "answers_ahead", patience_ms)
+    return (0, None) if row is None else (row.answer_count, row.newest_at)
+
+
+def _in_time(warehouse: Warehouse, name: str, patience_ms: int, **binds: object) -> Row[Any] | None:
+    """The one row of a statement of the room, unless it takes longer than this."""
     try:
         with warehouse.begin(Role.WRITER) as connection:
             statements.run(connection, "warehouse.sql", "limit_time", milliseconds=patience_ms)
-            row = statements.run(connection, "rollups.sql", "answers_ahead").one()
-            return row.answer_count, row.newest_at
+            return statements.run(connection, "rollups.sql", name, **binds).one()
     except TooSlow:
-        return 0, None
+        return None
 
 
 def _bounds(whole: Window) -> dict[str, datetime]:
