@@ -13,7 +13,7 @@ from sqlalchemy.engine import make_url
 
 from usage_pipeline.definitions import defs
 from usage_pipeline.periods import partitions
-from usage_pipeline.rollups import readiness, runs
+from usage_pipeline.rollups import functions, runs
 from usage_pipeline.rollups.assets import tokens_daily
 from usage_pipeline.rollups.columns import USER_TOKEN_USAGE
 from usage_pipeline.sources import specs
@@ -326,7 +326,7 @@ def test_functions_that_changed_do_not_go_on_with_what_others_began(
     curse(server, database, "2026-03-05")
     failed = materialize(instance, warehouse, FIRST, FIRST + timedelta(days=1))
     lift(server, database)
-    monkeypatch.setattr(readiness, "code_version", lambda own, adapter: f"{own}+other")
+    monkeypatch.setattr(functions, "wanted", lambda adapter: (functions.TOKENS_OF_WINDOW,))
     retried = materialize(instance, warehouse, FIRST, FIRST + timedelta(days=1), root_run_id=failed.run_id)
     assert set(computed_by(server, database).values()) == {retried.run_id}
 
