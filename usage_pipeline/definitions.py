@@ -8,6 +8,8 @@ for category in (dg.BetaWarning, dg.PreviewWarning):
     warnings.filterwarnings("ignore", category=category)
 
 from usage_pipeline import settings
+from usage_pipeline.derived.assets import assets as derived_assets
+from usage_pipeline.derived.ladder import LADDER
 from usage_pipeline.rollups import tokens
 from usage_pipeline.rollups.assets import tokens_daily
 from usage_pipeline.sources import specs
@@ -15,11 +17,11 @@ from usage_pipeline.warehouse.connections import open_warehouse
 
 warehouse = open_warehouse(settings.load())
 
-rollups = {each.name: each for each in (tokens.DAILY,)}
+rollups = {each.name: each for each in (tokens.DAILY, *(step.rollup for step in LADDER))}
 """What can be computed, by the asset's name."""
 
 defs = dg.Definitions(
-    assets=[*specs.specs(), *dg.with_source_code_references([tokens_daily])],
+    assets=[*specs.specs(), *dg.with_source_code_references([tokens_daily, *derived_assets()])],
     resources={"warehouse": warehouse},
     executor=dg.in_process_executor,  # the work is done by the database; a process a step would only cost
 )

@@ -18,6 +18,7 @@ from usage_pipeline.refusals import Refusal
 
 EARLIEST_START: Final = date(2000, 1, 1)
 DEFAULT_START: Final = date(2024, 1, 1)
+LONGEST_GRACE: Final = 3650
 DEMO_MARKER: Final = "demo.marker"
 ENV_MARKER: Final = "# written by usage-pipeline: where the stack of this folder stands"
 PACKAGE_ROOT: Final = Path(__file__).parent.parent
@@ -32,7 +33,8 @@ class Settings:
     start: date = DEFAULT_START  # the first day that has a partition
     start_known: bool = True  # False: nobody said one, the default stands
     token_source: str | None = None  # None: detected
-    connections: int = 1  # how many days are computed at once
+    connections: int = 1  # how many periods are computed at once
+    tokens_grace_days: int = 7  # so long after its end a period of tokens is sealed
     dagster_pg_url: str | None = field(default=None, repr=False)
 
     @property
@@ -59,7 +61,7 @@ HARMLESS_OPTIONS: Final = frozenset(
 )  # fmt: skip
 """What may follow the `?` of a URL that is stored; anything else may be a secret, or hold one."""
 
-STORED: Final = ("database_url", "start", "token_source", "connections")
+STORED: Final = ("database_url", "start", "token_source", "connections", "tokens_grace_days")
 """The keys a `settings.toml` may hold; each is also a variable, `USAGE_` + the key in upper case."""
 
 
@@ -93,6 +95,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         start_known="start" in values,
         token_source=values.get("token_source"),
         connections=_connections(values.get("connections"), is_ours="database_url" not in values),
+        tokens_grace_days=_grace_days(values.get("tokens_grace_days", Settings.tokens_grace_days)),
         dagster_pg_url=None if (home / DEMO_MARKER).exists() else given.get("DAGSTER_PG_URL"),
     )
 
@@ -258,6 +261,19 @@ def _connections(value: object, *, is_ours: bool) -> int:
             f"`{value}` connections cannot be used",
             why=f"it must be a number from 1 to {cores}, the cores of this machine",
             fix="correct USAGE_CONNECTIONS, or leave it out",
+            exit_code=refusals.USAGE,
+        )
+    return int(text)
+
+
+def _grace_days(value: object) -> int:
+    """At least a day: what comes in around midnight is never late."""
+    text = str(value)
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= LONGEST_GRACE:
+        raise Refusal(
+            f"a grace of `{value}` days cannot be used",
+            why=f"it must be a number from 1 to {LONGEST_GRACE}",
+            fix="correct USAGE_TOKENS_GRACE_DAYS, or leave it out",
             exit_code=refusals.USAGE,
         )
     return int(text)

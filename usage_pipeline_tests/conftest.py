@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from itertools import count
 from pathlib import Path
 
@@ -19,14 +20,16 @@ for variable in (
 ):
     os.environ.pop(variable, None)  # a test knows nothing of the stack that stands beside it
 os.environ.update(
-    USAGE_HOME=str(Path(tempfile.gettempdir()) / "usage-tests-have-no-stack"), USAGE_START="2026-01-01"
+    USAGE_HOME=str(Path(tempfile.gettempdir()) / "usage-tests-have-no-stack"),
+    USAGE_START="2026-01-01",
+    USAGE_TOKENS_GRACE_DAYS="3650",  # what a test computes stays open, unless it is about sealing
 )
 
 from usage_pipeline.demo import loading
 from usage_pipeline.rollups import functions
 from usage_pipeline.sources import access
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
-from usage_pipeline.warehouse import embedded, statements
+from usage_pipeline.warehouse import embedded, ledger, statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.migrations import engine
@@ -143,6 +146,8 @@ def migrate(warehouse: Warehouse) -> None:
             assert grant.is_permitted, grant.statement
             statements.run_script(connection, grant.statement)
     engine.install(warehouse, functions.wanted(SUPABASE_CHAT))
+    with warehouse.begin(Role.WRITER) as connection:
+        ledger.record_policy(connection, "tokens", first_day=date(2000, 1, 1), grace_days=3650)
     warehouse.dispose()
 
 

@@ -94,7 +94,7 @@ def _run(found: "Settings", job: Job) -> "list[Outcome]":
     with (
         _plainly(),
         dg.DagsterInstance.get() as instance,
-        console.bar(job.rollup.name, job.asked.days) as progress,
+        console.bar(job.rollup.name, job.asked.period_count) as progress,
     ):
 
         def watch(outcome: "Outcome") -> None:
@@ -153,7 +153,7 @@ def _plan(job: Job, *, waits: bool, say: Callable[[str], None]) -> None:
     from usage_pipeline.rollups import planning
 
     patience_ms = planning.PATIENCE_MS if waits else planning.HASTE_MS
-    plan = planning.make(warehouse, job.rollup, job.whole, job.asked.days, patience_ms=patience_ms)
+    plan = planning.make(warehouse, job.rollup, job.whole, job.asked.period_count, patience_ms=patience_ms)
     say(f"{job.rollup.name} from {job.asked.first} to {job.asked.last}")
     for name, text in backfill_words.facts(job, plan):
         say(f"  {name:<9} {text}")

@@ -63,7 +63,8 @@ def asked_for(found: "Settings", asset: str, first: date, last: date) -> Job:
     check_range(found, first, last)
     adapter = readiness.require(warehouse, found.token_source)
     version = readiness.code_version(rollups[asset].code_version, adapter)
-    job = Job(rollups[asset], Asked((asset,), first, last, version))
+    count = sum(1 for _ in calendar.windows(rollups[asset].grain, first, last))
+    job = Job(rollups[asset], Asked((asset,), first, last, version, count))
     _check_clock(warehouse, job)
     return replace(job, before=_unfinished(warehouse, job))
 
@@ -74,7 +75,7 @@ def _unfinished(warehouse: Warehouse, job: Job) -> Backfill | None:
     if before and before.state == "running":
         raise Refusal(
             f"backfill {before.id} of this range is running already",
-            why=f"{before.finished_count} of {job.asked.days} days are finished",
+            why=f"{before.finished_count} of {job.asked.period_count} days are finished",
             fix="wait for it; $ backfill --list shows how far it is",
             exit_code=REFUSED,
         )

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from usage_pipeline.rollups.rollup import Outcome
 
 _CHANGES_SHOWN: Final = 10
+_COMPARED: Final = ("message_count", "total_tokens")
 
 
 def facts(job: "Job", plan: "Plan") -> Iterator[tuple[str, str]]:
@@ -20,11 +21,11 @@ def facts(job: "Job", plan: "Plan") -> Iterator[tuple[str, str]]:
     if plan.seconds is None:
         yield "estimate", "none: nothing was computed here yet, or the source cannot be asked"
     else:
-        rest = 1 - (job.before.finished_count / job.asked.days if job.before else 0)
+        rest = 1 - (job.before.finished_count / job.asked.period_count if job.before else 0)
         left = _duration(plan.seconds * rest)
         yield "estimate", f"about {left} of work, {plan.at_once} at a time, by the last runs; some to start"
     if job.before:
-        stand = f"{job.before.finished_count:,} of {job.asked.days:,} days stand"
+        stand = f"{job.before.finished_count:,} of {job.asked.period_count:,} days stand"
         yield "resumes", f"backfill {job.before.id} of {job.before.started_at:%Y-%m-%d %H:%M} UTC: {stand}"
         yield "", "(--restart computes them again)"
     if plan.ahead_until:
@@ -62,15 +63,17 @@ def summary(outcomes: "Sequence[Outcome]", seconds: float) -> list[str]:
         f"{_days(len(fresh))} computed from {answers:,} answers in {seconds:.1f} s, {changed:,} changed"
         + (f"; {kept:,} stood already" if kept else ""),
         f"rows inserted {inserted:,} · updated {updated:,} · deleted {deleted:,}",
-        *_differences([each for each in fresh if each.changed and each.coverage.before]),
+        *_differences([each for each in fresh if each.changed and each.before]),
     ]
 
 
 def _differences(changed: "Sequence[Outcome]") -> Iterator[str]:
-    for each in sorted(changed, key=lambda one: one.coverage.window)[:_CHANGES_SHOWN]:
-        before, now = each.coverage.before, each.entry.totals
-        answers, tokens = (now[name] - before.get(name, 0) for name in ("message_count", "total_tokens"))
-        yield f"  {each.coverage.window.start:%Y-%m-%d}  {answers:+,} answers  {tokens:+,} tokens"
+    for each in sorted(changed, key=lambda one: one.window)[:_CHANGES_SHOWN]:
+        before, now = each.before, each.entry.totals
+        answers, tokens = (
+            now.get(name, 0) - before.get(name, 0) for name in ("message_count", "total_tokens")
+        )
+        yield f"  {each.window.start:%Y-%m-%d}  {answers:+,} answers  {tokens:+,} tokens"
     if len(changed) > _CHANGES_SHOWN:
         yield f"  and {_days(len(changed) - _CHANGES_SHOWN)} more"
 
@@ -95,7 +98,7 @@ def _row(each: Backfill) -> tuple[str, ...]:
     took = _duration((each.ended_at - each.started_at).total_seconds()) if each.ended_at and at_once else ""
     return (
         str(each.id), each.state, ",".join(each.asked.assets), str(each.asked.first), str(each.asked.last),
-        f"{each.finished_count:,}/{each.asked.days:,}", f"{each.started_at:%m-%d %H:%M}", took,
+        f"{each.finished_count:,}/{each.asked.period_count:,}", f"{each.started_at:%m-%d %H:%M}", took,
     )  # fmt: skip
 
 
@@ -104,6 +107,6 @@ def document(each: Backfill) -> dict[str, object]:
     return {
         "id": each.id, "state": each.state, "assets": each.asked.assets, "from": each.asked.first,
         "to": each.asked.last, "code_version": each.asked.code_version, "finished_days": each.finished_count,
-        "days": each.asked.days, "started_at": each.started_at, "ended_at": each.ended_at,
+        "days": each.asked.period_count, "started_at": each.started_at, "ended_at": each.ended_at,
         "run_ids": each.run_ids,
     }  # fmt: skip

@@ -6,8 +6,16 @@ from usage_pipeline.sources.adapters import Adapter
 from usage_pipeline.warehouse.functions import FunctionFile
 
 TOKENS_OF_WINDOW: Final = FunctionFile("rollups.sql", "tokens_of_window")
+RUNS: Final = tuple(
+    FunctionFile("rollups.sql", name)
+    for name in (
+        "ladder", "lock_below", "tokens_of_periods", "stored_tokens", "replace_tokens", "run_tokens",
+        "aggregate_user_token_usage",
+    )
+)  # fmt: skip
+"""How a period is run; the last is who calls it from SQL."""
 
 
 def wanted(adapter: Adapter) -> tuple[FunctionFile, ...]:
-    """The active adapter's functions, then the rollup's statement over them."""
-    return (adapter.functions, TOKENS_OF_WINDOW)
+    """The active adapter's functions, the rollup's statement over them, and the runs that use it."""
+    return (adapter.functions, TOKENS_OF_WINDOW, *RUNS)

@@ -1,20 +1,22 @@
 """What every rollup is, and what the run of one of its periods found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from usage_pipeline.periods.calendar import Grain, Window
 from usage_pipeline.warehouse.connections import Warehouse
-from usage_pipeline.warehouse.ledger import Coverage, Entry
+from usage_pipeline.warehouse.ledger import Entry
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the run of one period found, wrote and took."""
+    """What the run of one period found, wrote and took; `said` is `computed`, or why nothing was."""
 
     rollup: str
-    coverage: Coverage
+    window: Window
+    said: str
     entry: Entry
+    before: Mapping[str, int]  # the sums that the last run left; empty if there was none
     inserted: int
     updated: int
     deleted: int
@@ -36,6 +38,7 @@ class Rollup:
     """One asset as its runs see it; the name is also the ledger's word for it."""
 
     name: str
+    family: str
     grain: Grain
     code_version: str
     ensure_partitions: Callable[[Warehouse, Window, Window], None]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final
 
 import dagster as dg
@@ -18,7 +19,7 @@ from usage_pipeline.rollups.rollup import Outcome, Rollup
 from usage_pipeline.warehouse import backfills, ledger
 from usage_pipeline.warehouse.backfills import Asked, Held
 from usage_pipeline.warehouse.connections import Role, Warehouse
-from usage_pipeline.warehouse.ledger import Coverage, Entry
+from usage_pipeline.warehouse.ledger import Entry
 
 BACKFILL_TAG: Final = "usage/backfill"
 TYPED_TAG: Final = "usage/typed"  # by a person who watches it: an interrupt is theirs, and no failure
@@ -44,9 +45,11 @@ def run(
     if not days:
         raise dg.Failure("the range holds no partition: does it end before it begins?", allow_retries=False)
     windows = list(calendar.windows(rollup.grain, days[0], days[-1]))
+    found = settings.load()
     progress = _Progress()
     try:
-        adapter = readiness.require(warehouse, settings.load().token_source)
+        adapter = readiness.require(warehouse, found.token_source)
+        readiness.record_policy(warehouse, rollup.family, found)
         rollup.ensure_partitions(warehouse, windows[0], windows[-1])
         version = readiness.code_version(rollup.code_version, adapter)
         with _recorded(context, warehouse, rollup, windows, version) as held:
@@ -62,9 +65,9 @@ def run(
     if progress.failed:
         _report(context, progress.done)
         missing = len(windows) - len(progress.done)
-        raise dg.Failure(_blame(progress.failed, missing), allow_retries=False)
-    for day, outcome in progress.done.items():
-        context.add_asset_metadata(metadata.of_period(outcome), partition_key=day)
+        raise dg.Failure(_blame(rollup, progress.failed, missing), allow_retries=False)
+    for key, outcome in progress.done.items():
+        context.add_asset_metadata(metadata.of_period(outcome), partition_key=key)
     return dg.MaterializeResult()
 
 
@@ -88,8 +91,8 @@ def _recorded(
     if RANGE_TAG not in tags:
         yield None
         return
-    first, last = windows[0].start.date(), windows[-1].start.date()
-    asked = Asked((rollup.name,), first, last, code_version)
+    first, last = windows[0].start.date(), windows[-1].end.date() - timedelta(days=1)
+    asked = Asked((rollup.name,), first, last, code_version, len(windows))
     known = tags.get(BACKFILL_TAG, "")
     with backfills.held(
         warehouse, asked, run_id=context.run.run_id, root_run_id=tags.get(ROOT_RUN_TAG),
@@ -110,7 +113,7 @@ def _compute(
     """Every period that no earlier run of the same backfill has finished."""
     kept = _kept(warehouse, rollup, windows, held) if held else {}
     for window in kept:
-        _note(warehouse, progress, kept[window])
+        _note(warehouse, rollup, progress, kept[window])
     rest = [window for window in windows if window not in kept]
     for ended in ranges.run(
         rest, lambda window: rollup.compute(warehouse, window, run_id), connections=warehouse.connections
@@ -118,7 +121,7 @@ def _compute(
         if isinstance(ended, Failed):
             progress.failed.append(ended)
         else:
-            _note(warehouse, progress, ended.result)
+            _note(warehouse, rollup, progress, ended.result)
         if held:
             held.require_session()
     if held:
@@ -137,26 +140,26 @@ def _kept(
 
 
 def _as_it_stands(rollup: Rollup, window: Window, entry: Entry) -> Outcome:
-    return Outcome(rollup.name, Coverage(window, window.end, entry.totals), entry, 0, 0, 0, 0.0, is_kept=True)
+    return Outcome(rollup.name, window, "computed", entry, entry.totals, 0, 0, 0, 0.0, is_kept=True)
 
 
-def _note(warehouse: Warehouse, progress: _Progress, outcome: Outcome) -> None:
-    progress.done[partitions.key(outcome.coverage.window)] = outcome
+def _note(warehouse: Warehouse, rollup: Rollup, progress: _Progress, outcome: Outcome) -> None:
+    progress.done[partitions.key(rollup.grain, outcome.window)] = outcome
     warehouse.progress(outcome)
 
 
 def _report(context: dg.AssetExecutionContext, done: Mapping[str, Outcome]) -> None:
     """Tell Dagster what is committed before the run fails: a failed run counts as nothing done."""
-    for day, outcome in done.items():
+    for key, outcome in done.items():
         context.instance.report_runless_asset_event(
             dg.AssetMaterialization(
-                context.asset_key, partition=day, metadata=dict(metadata.of_period(outcome))
+                context.asset_key, partition=key, metadata=dict(metadata.of_period(outcome))
             )
         )
 
 
-def _blame(failed: Sequence[Failed], missing: int) -> str:
+def _blame(rollup: Rollup, failed: Sequence[Failed], missing: int) -> str:
     """Which period failed first and why, and how many were not computed in all."""
     first = min(failed, key=lambda each: each.window)
     others = f" and {missing - 1} more" if missing > 1 else ""
-    return f"{partitions.key(first.window)}{others} not computed: {first.refusal}"
+    return f"{partitions.key(rollup.grain, first.window)}{others} not computed: {first.refusal}"

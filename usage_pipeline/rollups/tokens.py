@@ -1,99 +1,65 @@
-"""One day of tokens: lock, look, replace, prove, record, in one transaction."""
+"""Tokens of one period of any grain: the database runs it whole, in one transaction."""
 
 import time
-from collections.abc import Mapping
+from functools import partial
 from typing import Final
-
-from sqlalchemy import Connection, RowMapping
+from uuid import UUID
 
 from usage_pipeline.periods.calendar import Grain, Window
-from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups.rollup import Outcome, Rollup
 from usage_pipeline.warehouse import ledger, statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
-from usage_pipeline.warehouse.ledger import Coverage, Entry
+from usage_pipeline.warehouse.ledger import Entry
 
-ROLLUP: Final = "tokens_daily"
-CODE_VERSION: Final = "1"
-PERIOD_TYPE: Final = "daily"
+FAMILY: Final = "tokens"
+CODE_VERSION: Final = "2"
 
 
-def run_day(warehouse: Warehouse, window: Window, run_id: str) -> Outcome:
-    """Recompute one day from its source; nothing is stored unless the books balance."""
+def rollup(grain: Grain) -> Rollup:
+    """The rollup of tokens of one grain."""
+    return Rollup(
+        f"{FAMILY}_{grain}", FAMILY, grain, CODE_VERSION,
+        partial(_ensure_partitions, grain), partial(_run, grain),
+    )  # fmt: skip
+
+
+def run(
+    warehouse: Warehouse,
+    grain: Grain,
+    window: Window,
+    run_id: str,
+    *,
+    intent: str = "run",
+    user_id: UUID | None = None,
+    reason: str | None = None,
+) -> Outcome:
+    """Recompute one period; nothing is stored unless the books balance. `run_tokens.sql` has the intents."""
     began = time.perf_counter()
+    name = f"{FAMILY}_{grain}"
     with warehouse.begin(Role.WRITER) as connection:
-        coverage = ledger.take(connection, ROLLUP, window)
-        written = _replace(connection, coverage)
-        stored = _stored(connection, window)
-        _require_conservation(window, written, stored)
-        entry = _entry(written, stored)
-        took = time.perf_counter() - began
-        ledger.record(
-            connection, ROLLUP, coverage, entry,
-            run_id=run_id, code_version=CODE_VERSION, duration_ms=round(took * 1000),
-        )  # fmt: skip
+        said = statements.run(
+            connection, "rollups.sql", "run_tokens_of_period",
+            rollup=name, period_start=window.start, intent=intent, user_id=user_id, reason=reason,
+            run_id=run_id, code_version=CODE_VERSION,
+        ).one()  # fmt: skip
+        entry = ledger.read(connection, name, window) or Entry.of_nothing(window)
     return Outcome(
-        ROLLUP, coverage, entry, written["inserted"], written["updated"], written["deleted"],
+        name, window, said.said, entry, said.totals_before, said.inserted, said.updated, said.deleted,
         time.perf_counter() - began,
     )  # fmt: skip
 
 
-def ensure_partitions(warehouse: Warehouse, first: Window, last: Window) -> None:
+def _run(grain: Grain, warehouse: Warehouse, window: Window, run_id: str) -> Outcome:
+    return run(warehouse, grain, window, run_id)
+
+
+def _ensure_partitions(grain: Grain, warehouse: Warehouse, first: Window, last: Window) -> None:
     """Create the partitions the range needs, in a short transaction of its own."""
     with warehouse.begin(Role.WRITER) as connection:
         statements.run(
             connection, "rollups.sql", "ensure_partitions",
-            period_type=PERIOD_TYPE, first=first.start, until=last.end,
+            period_type=grain.value, first=first.start, until=last.end,
         )  # fmt: skip
 
 
-def _replace(connection: Connection, coverage: Coverage) -> RowMapping:
-    window = coverage.window
-    return (
-        statements.run(
-            connection, "rollups.sql", "replace_tokens_daily",
-            window_start=window.start, window_end=window.end, covered_until=coverage.until,
-        )
-        .mappings()
-        .one()
-    )  # fmt: skip
-
-
-def _stored(connection: Connection, window: Window) -> RowMapping:
-    return (
-        statements.run(
-            connection, "rollups.sql", "stored_tokens",
-            period_type=PERIOD_TYPE, window_start=window.start, window_end=window.end,
-        )
-        .mappings()
-        .one()
-    )  # fmt: skip
-
-
-def _entry(written: RowMapping, stored: RowMapping) -> Entry:
-    totals: Mapping[str, int] = stored["totals"]
-    return Entry(
-        source_rows=written["source_rows"],
-        unattributed_rows=written["unattributed_rows"],
-        total_only_rows=written["total_only_rows"],
-        unmetered_rows=written["unmetered_rows"],
-        refused_rows=written["refused_rows"],
-        stored_rows=stored["stored_rows"],
-        hourly_rows=written["hourly_rows"],
-        totals=totals,
-        checksum=stored["checksum"],
-    )
-
-
-def _require_conservation(window: Window, written: RowMapping, stored: RowMapping) -> None:
-    """The source's own count, the computed rows and the stored rows must tell the same number."""
-    counted = written["source_rows"], written["message_count"], stored["message_count"]
-    if len(set(counted)) != 1:
-        raise Refusal(
-            f"{ROLLUP} of {window.start:%Y-%m-%d} was not stored",
-            why="the source has {} answers, {} were computed and {} would be stored".format(*counted),
-            fix="$ migrate status tells whether a function was altered; $ migrate apply makes it anew",
-        )
-
-
-DAILY: Final = Rollup(ROLLUP, Grain.DAILY, CODE_VERSION, ensure_partitions, run_day)
+DAILY: Final = rollup(Grain.DAILY)

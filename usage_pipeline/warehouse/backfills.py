@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, RowMapping
 
 from usage_pipeline.refusals import REFUSED, Refusal
 from usage_pipeline.warehouse import statements
@@ -31,10 +31,7 @@ class Asked:
     first: date
     last: date
     code_version: str
-
-    @property
-    def days(self) -> int:
-        return (self.last - self.first).days + 1
+    period_count: int
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ def _look(connection: Connection, **binds: object) -> list[Backfill]:
     return [
         Backfill(
             row["id"],
-            Asked(tuple(row["assets"]), row["first_date"], row["last_date"], row["code_version"]),
+            _asked(row),
             tuple(row["run_ids"]),
             row["started_at"],
             row["ended_at"],
@@ -118,6 +115,12 @@ def _look(connection: Connection, **binds: object) -> list[Backfill]:
         )
         for row in rows
     ]
+
+
+def _asked(row: RowMapping) -> Asked:
+    return Asked(
+        tuple(row["assets"]), row["first_date"], row["last_date"], row["code_version"], row["period_count"]
+    )
 
 
 def _binds(asked: Asked) -> dict[str, object]:
@@ -136,7 +139,10 @@ def _take(
     ).one_or_none()  # fmt: skip
     mine = {"run_id": run_id, "lock_key": secrets.randbits(62)}
     if before is None:
-        row = statements.run(connection, "warehouse.sql", "insert_backfill", **_binds(asked), **mine).one()
+        row = statements.run(
+            connection, "warehouse.sql", "insert_backfill",
+            period_count=asked.period_count, **_binds(asked), **mine,
+        ).one()  # fmt: skip
     else:
         _require_left(connection, before.id, before.lock_key)
         row = statements.run(

@@ -8,7 +8,7 @@ from typing import Final
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
-from usage_pipeline.refusals import ATTENTION, REFUSED, Refusal
+from usage_pipeline.refusals import ATTENTION, FAILED, REFUSED, Refusal
 
 
 class Unusable(Refusal):
@@ -90,6 +90,8 @@ _SENTENCES: Final = {
     "57P02": _LOST,
     "57P03": _NOT_READY,
 }
+_OURS: Final = {"UP001": FAILED, "UP004": REFUSED}
+"""The codes of our own functions, and how a verb ends that meets one."""
 _BEFORE_A_SESSION: Final = {
     "the database system is": _NOT_READY,
     "too many": _CROWDED,
@@ -121,12 +123,20 @@ def plainly(error: DBAPIError, place: str) -> Refusal:
 def _refusal(error: psycopg.Error, place: str) -> Refusal:
     if error.sqlstate is None:
         return _LOST.refusal(place, "")
+    if error.sqlstate in _OURS:
+        return _ours(error, _OURS[error.sqlstate])
     if error.sqlstate in _SENTENCES:
         return _SENTENCES[error.sqlstate].refusal(place, _primary(error))
     if error.sqlstate in ("3F000", "42P01", "42883"):
         return _pending(_primary(error))
     fix = "$ migrate sql prints what a login with the right may run" if error.sqlstate == "42501" else ""
     return Refusal(f"the database refused ({error.sqlstate})", why=_primary(error), fix=fix)
+
+
+def _ours(error: psycopg.Error, exit_code: int) -> Refusal:
+    """What a function of ours refuses: it says what, why and the fix itself."""
+    fix = (error.diag.message_hint or "").replace("usage-pipeline ", "$ ")
+    return Refusal(_primary(error), why=error.diag.message_detail or "", fix=fix, exit_code=exit_code)
 
 
 def unreachable(reason: str, place: str) -> Refusal:

@@ -35,8 +35,8 @@ def compute(warehouse: Warehouse, first_day: date, last_day: date) -> int:
     """Run every day of a range; how many rows changed."""
     days = [first_day + timedelta(days=offset) for offset in range((last_day - first_day).days + 1)]
     periods = [window(Grain.DAILY, day) for day in days]
-    tokens.ensure_partitions(warehouse, periods[0], periods[-1])
-    return sum(tokens.run_day(warehouse, period, run_id="test").changed for period in periods)
+    tokens.DAILY.ensure_partitions(warehouse, periods[0], periods[-1])
+    return sum(tokens.DAILY.compute(warehouse, period, "test").changed for period in periods)
 
 
 def difference(warehouse: Warehouse, told: Story) -> str | None:

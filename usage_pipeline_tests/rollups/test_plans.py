@@ -199,7 +199,7 @@ def test_an_owner_is_looked_up_once_a_conversation(session: psycopg.Connection) 
 
 def test_the_statement_of_a_day_scans_no_table_of_the_application(history: Warehouse) -> None:
     """What a plan shows may differ from what runs; the session's own counters tell what ran."""
-    tokens.ensure_partitions(history, DAY, DAY)
+    tokens.DAILY.ensure_partitions(history, DAY, DAY)
     with history.begin(Role.WRITER) as connection:
         before = scans(connection)
         statements.run(
@@ -250,9 +250,9 @@ def test_a_day_costs_the_same_however_long_the_history(server: Server) -> None:
 def fill(warehouse: Warehouse, first: date, last: date) -> None:
     """Compute these days, so that stored rows grow with the history too."""
     days = list(windows(Grain.DAILY, first, last))
-    tokens.ensure_partitions(warehouse, days[0], days[-1])
+    tokens.DAILY.ensure_partitions(warehouse, days[0], days[-1])
     for day in days:
-        tokens.run_day(warehouse, day, "test")
+        tokens.DAILY.compute(warehouse, day, "test")
 
 
 def buffers_of_a_day(warehouse: Warehouse) -> int:

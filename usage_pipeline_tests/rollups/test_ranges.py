@@ -82,9 +82,9 @@ def forget(source: Source) -> None:
 def run(warehouse: Warehouse, first: date, last: date, connections: int = 1) -> list[Outcome]:
     """A range as the asset runs it."""
     asked = list(windows(Grain.DAILY, first, last))
-    tokens.ensure_partitions(warehouse, asked[0], asked[-1])
+    tokens.DAILY.ensure_partitions(warehouse, asked[0], asked[-1])
     ended = list(
-        ranges.run(asked, lambda each: tokens.run_day(warehouse, each, "test"), connections=connections)
+        ranges.run(asked, lambda each: tokens.DAILY.compute(warehouse, each, "test"), connections=connections)
     )
     assert [each for each in ended if not isinstance(each, Done)] == []
     return [each.result for each in ended if isinstance(each, Done)]

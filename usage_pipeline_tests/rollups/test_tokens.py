@@ -27,8 +27,8 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 def run(warehouse: Warehouse, day: date = TODAY) -> Outcome:
     one = window(Grain.DAILY, day)
-    tokens.ensure_partitions(warehouse, one, one)
-    return tokens.run_day(warehouse, one, "test")
+    tokens.DAILY.ensure_partitions(warehouse, one, one)
+    return tokens.DAILY.compute(warehouse, one, "test")
 
 
 def stored(warehouse: Warehouse) -> dict[tuple[date, UUID], oracle.Day]:
@@ -133,12 +133,12 @@ def test_the_open_day_is_read_up_to_the_clock(
     chat.answer(at=NOON - timedelta(seconds=1))
     chat.answer(at=NOON)
     outcome = run(warehouse)
-    assert outcome.coverage.until == NOON
+    assert outcome.entry.covered_until == NOON
     assert outcome.entry.source_rows == 1
     with server.connect(database) as connection:
         set_clock(connection, NOON + timedelta(days=3))
     outcome = run(warehouse)
-    assert outcome.coverage.until == DAY.end
+    assert outcome.entry.covered_until == DAY.end
     assert outcome.entry.source_rows == 2
 
 
@@ -217,7 +217,7 @@ def test_a_run_locks_before_it_looks(
     """A run that reads first and waits then writes what is no longer true: an older reading would win."""
     with server.connect(database) as connection:
         set_clock(connection, NOON)
-    tokens.ensure_partitions(warehouse, DAY, DAY)
+    tokens.DAILY.ensure_partitions(warehouse, DAY, DAY)
     conversation = chat.session(user_id=chat.user()).conversation_id
     chat.answer(at=NOON - timedelta(hours=1), conversation_id=conversation)
     if is_first:
@@ -229,14 +229,14 @@ def test_a_run_locks_before_it_looks(
         run(warehouse)
         statement = "select 1 from usage.rollup_ledger where period_start = %(start)s for update"
     with ThreadPoolExecutor(1) as pool, ledger_row_held(server, database, statement) as held:
-        waiting = pool.submit(tokens.run_day, warehouse, DAY, "second")
+        waiting = pool.submit(tokens.DAILY.compute, warehouse, DAY, "second")
         wait_for_a_lock(server, database)
         chat.answer(at=NOON + timedelta(minutes=30), conversation_id=conversation)
         with server.connect(database) as connection:
             set_clock(connection, NOON + timedelta(hours=1))
         held.commit()
         outcome = waiting.result(10)
-    assert outcome.coverage.until == NOON + timedelta(hours=1), "the clock is read after the lock"
+    assert outcome.entry.covered_until == NOON + timedelta(hours=1), "the clock is read after the lock"
     assert outcome.entry.source_rows == 2, "so are the rows"
     assert stored(warehouse) == expected(chat)
 
@@ -254,14 +254,14 @@ def test_a_database_that_isolates_more_than_we_ask_for(
     run(warehouse)
     row = "select 1 from usage.rollup_ledger where period_start = %(start)s for update"
     with ThreadPoolExecutor(1) as pool, ledger_row_held(server, database, row) as held:
-        waiting = pool.submit(tokens.run_day, warehouse, DAY, "second")
+        waiting = pool.submit(tokens.DAILY.compute, warehouse, DAY, "second")
         wait_for_a_lock(server, database)
         chat.answer(at=NOON + timedelta(minutes=30))
         with server.connect(database) as connection:
             set_clock(connection, NOON + timedelta(hours=1))
         held.commit()
         outcome = waiting.result(10)
-    assert outcome.coverage.until == NOON + timedelta(hours=1)
+    assert outcome.entry.covered_until == NOON + timedelta(hours=1)
     assert outcome.entry.source_rows == 1
 
 

@@ -22,9 +22,9 @@ def day(number: int) -> date:
 
 def compute(warehouse: Warehouse, first: date, last: date) -> None:
     days = list(windows(Grain.DAILY, first, last))
-    rollup.ensure_partitions(warehouse, days[0], days[-1])
+    rollup.DAILY.ensure_partitions(warehouse, days[0], days[-1])
     for each in days:
-        rollup.run_day(warehouse, each, "test")
+        rollup.DAILY.compute(warehouse, each, "test")
 
 
 def test_conversations_of_a_range_are_counted_once(chat: Chat, warehouse: Warehouse) -> None:

@@ -99,8 +99,8 @@ def expected(source: Source, sessions: list[Session] | None = None) -> dict[UUID
 
 def run_today(source: Source) -> tuple[dict[tuple[date, UUID], oracle.Day], dict[date, oracle.Counts]]:
     """What is stored and what the ledger says after a run."""
-    tokens.ensure_partitions(source.warehouse, TODAY, TODAY)
-    tokens.run_day(source.warehouse, TODAY, "test")
+    tokens.DAILY.ensure_partitions(source.warehouse, TODAY, TODAY)
+    tokens.DAILY.compute(source.warehouse, TODAY, "test")
     bounds = {"window_start": TODAY.start, "window_end": TODAY.end}
     with source.warehouse.begin(Role.READER) as connection:
         stored = verification.stored_days(connection, bounds)

@@ -190,9 +190,9 @@ def test_any_three_days_are_stored_as_the_oracle_computes_them(
 def run(source: Source) -> tuple[dict[tuple[date, UUID], oracle.Day], dict[date, oracle.Counts]]:
     """What is stored and what the ledger says after a run of the three days."""
     periods = [window(Grain.DAILY, day) for day in DAYS]
-    tokens.ensure_partitions(source.warehouse, periods[0], periods[-1])
+    tokens.DAILY.ensure_partitions(source.warehouse, periods[0], periods[-1])
     for period in periods:
-        tokens.run_day(source.warehouse, period, "test")
+        tokens.DAILY.compute(source.warehouse, period, "test")
     bounds = {"window_start": periods[0].start, "window_end": periods[-1].end}
     with source.warehouse.begin(Role.READER) as connection:
         stored = verification.stored_days(connection, bounds)

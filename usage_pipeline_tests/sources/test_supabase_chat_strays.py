@@ -106,8 +106,8 @@ def test_runs_survive_every_instant(source: Source) -> None:
     write(source)
     counts = []
     for day in DAYS:
-        tokens.ensure_partitions(source.warehouse, day_of(day), day_of(day))
-        counts.append(tokens.run_day(source.warehouse, day_of(day), "test").entry.source_rows)
+        tokens.DAILY.ensure_partitions(source.warehouse, day_of(day), day_of(day))
+        counts.append(tokens.DAILY.compute(source.warehouse, day_of(day), "test").entry.source_rows)
     assert counts == [sum(counted == day for _, _, counted in INSTANTS.values()) for day in DAYS]
 
 

@@ -372,6 +372,6 @@ def test_a_run_says_that_a_partition_is_missing(chat: Chat, warehouse: Warehouse
 
     chat.answer()
     with pytest.raises(Refusal, match="no partition of relation"):
-        tokens.run_day(warehouse, DAY, "test")
+        tokens.DAILY.compute(warehouse, DAY, "test")
     with warehouse.begin(Role.READER) as connection:
         assert rows(connection, "select from usage.rollup_ledger") == []

@@ -3,6 +3,7 @@
 -- Binds: assets, first_date, last_date, code_version (exactly these; NULL: all), only_running, most.
 select
   backfill.id, backfill.assets, backfill.first_date, backfill.last_date, backfill.code_version, backfill.run_ids,
+  backfill.period_count,
   backfill.started_at, backfill.ended_at,
   case
     when backfill.state <> 'running' or holder.pid is not null then backfill.state
@@ -14,12 +15,12 @@ select
     ) then 'superseded'
     else 'interrupted'
   end as state,
-  case when backfill.state = 'done' then backfill.last_date - backfill.first_date + 1 else (
+  case when backfill.state = 'done' then backfill.period_count else (
     select pg_catalog.count(*)
     from usage.rollup_ledger ledger
     where ledger.rollup = any (backfill.assets)
       and ledger.run_id = any (backfill.run_ids)
-      and ledger.period_start >= backfill.first_date::timestamp at time zone 'UTC'
+      and ledger.period_end > backfill.first_date::timestamp at time zone 'UTC'
       and ledger.period_start < (backfill.last_date + 1)::timestamp at time zone 'UTC'
   ) end as finished_count
 from usage.backfills backfill

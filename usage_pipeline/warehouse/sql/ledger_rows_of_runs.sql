@@ -1,8 +1,9 @@
 -- The periods of a range that these runs have finished: read to their end, by this code. What was covered in part
 -- is not finished. Binds: rollup, window_start, window_end, run_ids, code_version.
 select
-  ledger.period_start, ledger.period_end, ledger.source_rows, ledger.unattributed_rows, ledger.total_only_rows,
-  ledger.unmetered_rows, ledger.refused_rows, ledger.stored_rows, ledger.hourly_rows, ledger.totals, ledger.checksum
+  ledger.period_start, ledger.period_end, ledger.state, ledger.covered_until, ledger.source_rows,
+  ledger.unattributed_rows, ledger.total_only_rows, ledger.unmetered_rows, ledger.refused_rows, ledger.stored_rows,
+  ledger.hourly_rows, ledger.totals, ledger.checksum, ledger.kept_rows
 from usage.rollup_ledger ledger
 where ledger.rollup = :rollup
   and ledger.period_start >= cast(:window_start as timestamptz)

@@ -1,0 +1,49 @@
+"""The derived assets: one factory over the ladder."""
+
+import dagster as dg
+
+from usage_pipeline.derived.ladder import LADDER, Step
+from usage_pipeline.periods import partitions
+from usage_pipeline.rollups import catalogue, runs
+from usage_pipeline.warehouse.connections import Warehouse
+
+
+def assets() -> list[dg.AssetsDefinition]:
+    """One asset for each rung."""
+    return [_asset(step) for step in LADDER]
+
+
+def _asset(step: Step) -> dg.AssetsDefinition:
+    rollup = step.rollup
+    below = f"{rollup.family}_{step.below}"
+
+    @dg.asset(
+        name=rollup.name,
+        description=_description(step, below),
+        group_name=rollup.family,
+        partitions_def=partitions.of(rollup.grain),
+        deps=[dg.AssetDep(below, partition_mapping=partitions.WITHIN)],
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        kinds={"postgres", "sql"},
+        pool=rollup.name,
+        owners=["team:data"],
+        tags={"grain": rollup.grain.value, "subject": rollup.family},
+        code_version=rollup.code_version,
+        metadata=catalogue.of_tokens(["run_tokens", "replace_tokens", "tokens_of_periods", "lock_below"]),
+    )
+    def derived(
+        context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]
+    ) -> dg.MaterializeResult[None]:
+        return runs.run(context, warehouse, rollup)
+
+    return derived
+
+
+def _description(step: Step, below: str) -> str:
+    return (
+        f"Tokens, messages and distinct conversations of each user and {step.period}.\n\n"
+        f"Made from {below}; conversations and agents are counted from their ids, never added. A period that "
+        "is over is computed when every period below it is; the current one up to its first gap, and says "
+        "how far. Once its grace is over the next run seals it: from then on it changes only as a recorded "
+        f"restatement. Its rows: usage.user_token_usage where period_type = '{step.rollup.grain}'."
+    )

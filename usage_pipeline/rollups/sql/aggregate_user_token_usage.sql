@@ -1,0 +1,56 @@
+-- aggregate_user_token_usage: brings one user's row of one period up to date; for who calls it from SQL, by the name
+-- and arguments the application's developers know. It is a run of the period, narrowed to the user where that can be.
+
+create or replace function usage_private.has_partition(period_type text, period_start timestamptz)
+returns boolean
+language sql stable parallel safe
+as $$
+  select exists (
+    select
+    from pg_catalog.pg_class part
+    join pg_catalog.pg_namespace place on place.oid = part.relnamespace and place.nspname = 'usage_parts'
+    where part.relname = 'user_token_usage_' || has_partition.period_type || '_' || case has_partition.period_type
+      when 'daily' then pg_catalog.to_char(has_partition.period_start at time zone 'UTC', 'YYYY_MM')
+      else pg_catalog.to_char(has_partition.period_start at time zone 'UTC', 'YYYY') end
+  )
+$$;
+
+create or replace function usage.aggregate_user_token_usage(
+  p_user_id uuid, p_period_start timestamptz, p_period_end timestamptz, p_period_type text
+)
+returns void
+language plpgsql volatile security invoker
+set search_path = pg_catalog, pg_temp set timezone = 'UTC'
+as $$
+declare
+  step record;
+  starts timestamptz;
+begin
+  select ladder.* into step
+  from usage_private.ladder() ladder
+  where ladder.family = 'tokens' and ladder.period_type = p_period_type;
+  if not found then
+    raise exception 'there is no period type %', coalesce(p_period_type, 'NULL')
+      using errcode = 'UP001', hint = 'give daily, weekly, monthly or yearly';
+  end if;
+  starts := usage_private.start_of(step.unit, p_period_start);
+  if p_user_id is null or p_period_start is null or p_period_end is null
+    or p_period_start <> starts or p_period_end <> usage_private.end_of(step.unit, starts) then
+    raise exception '% to % of user % is not a period of type %',
+      coalesce(p_period_start::text, 'NULL'), coalesce(p_period_end::text, 'NULL'),
+      coalesce(p_user_id::text, 'NULL'), p_period_type
+      using errcode = 'UP001', detail = 'periods begin and end at midnight, UTC; weeks on Monday',
+        hint = pg_catalog.format('give %s and %s',
+          coalesce(starts::text, 'a start'), coalesce(usage_private.end_of(step.unit, starts)::text, 'its end'));
+  end if;
+  if not usage_private.has_partition(p_period_type, p_period_start) then
+    raise exception 'there is no partition yet for % %', p_period_type, usage_private.in_words(step.unit, p_period_start)
+      using errcode = 'UP001', detail = 'it is made in a call of its own',
+        hint = pg_catalog.format('select usage_private.ensure_partitions(%L, %L, %L)',
+          p_period_type, p_period_start, p_period_end);
+  end if;
+  perform
+  from usage_private.run_tokens(
+    step.rollup, p_period_start, 'user', p_user_id, null, 'usage.aggregate_user_token_usage', null);
+end
+$$;

@@ -1,0 +1,37 @@
+-- ladder: the rollups of tokens, from the day up: what each is made from, and with which period it is pruned. A row
+-- more is a grain more.
+
+create or replace function usage_private.ladder()
+returns table (
+  rollup text, family text, period_type text, unit text, below text, goes_with text, keeps_conversations boolean
+)
+language sql immutable parallel safe
+as $$
+  values
+    ('tokens_daily', 'tokens', 'daily', 'day', null, 'tokens_monthly', true),
+    ('tokens_weekly', 'tokens', 'weekly', 'week', 'tokens_daily', null, false),
+    ('tokens_monthly', 'tokens', 'monthly', 'month', 'tokens_daily', 'tokens_yearly', true),
+    ('tokens_yearly', 'tokens', 'yearly', 'year', 'tokens_monthly', null, false)
+$$;
+
+create or replace function usage_private.start_of(unit text, instant timestamptz)
+returns timestamptz
+language sql stable parallel safe
+as $$
+  select pg_catalog.date_trunc(start_of.unit, start_of.instant, 'UTC')
+$$;
+
+create or replace function usage_private.end_of(unit text, period_start timestamptz)
+returns timestamptz
+language sql stable parallel safe
+as $$
+  select (period_start at time zone 'UTC' + ('1 ' || end_of.unit)::interval) at time zone 'UTC'
+$$;
+
+create or replace function usage_private.in_words(unit text, period_start timestamptz)
+returns text
+language sql stable parallel safe
+as $$
+  select pg_catalog.to_char(period_start at time zone 'UTC', case in_words.unit
+    when 'year' then 'YYYY' when 'month' then 'YYYY-MM' else 'YYYY-MM-DD' end)
+$$;

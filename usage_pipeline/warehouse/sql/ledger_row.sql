@@ -1,0 +1,7 @@
+-- What the ledger says of one period; no row if it was never computed. Binds: rollup, period_start.
+select
+  ledger.period_start, ledger.period_end, ledger.state, ledger.covered_until, ledger.source_rows,
+  ledger.unattributed_rows, ledger.total_only_rows, ledger.unmetered_rows, ledger.refused_rows, ledger.stored_rows,
+  ledger.hourly_rows, ledger.totals, ledger.checksum, ledger.kept_rows
+from usage.rollup_ledger ledger
+where ledger.rollup = :rollup and ledger.period_start = cast(:period_start as timestamptz)
