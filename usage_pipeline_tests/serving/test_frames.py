@@ -8,7 +8,7 @@ import pytest
 
 from usage_pipeline import settings
 from usage_pipeline.refusals import Refusal
-from usage_pipeline.serving import frames, read, tokens
+from usage_pipeline.serving import frames, lines, periods, read
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import session
 from usage_pipeline.warehouse.connections import Role, Warehouse
@@ -40,10 +40,10 @@ def test_the_same_numbers_as_the_table(chat: Chat, here: Warehouse) -> None:
     compute(here, day(0), day(2))
     frame = read("tokens_daily", "2026-03", by=["user"])
     with here.begin(Role.READER) as connection:
-        lines = tokens.by_user(connection, date(2026, 3, 1), date(2026, 3, 31))
-    assert list(frame["user"]) == [line.label for line in lines]
+        found = lines.by_user(connection, date(2026, 3, 1), date(2026, 3, 31))
+    assert list(frame["user"]) == [line.label for line in found]
     for name in frames.COUNTS:
-        assert list(frame[name]) == [getattr(line, name) for line in lines]
+        assert list(frame[name]) == [getattr(line, name) for line in found]
         assert str(frame[name].dtype) == "int64"
     assert list(frame["conversations"]) == [1, 1, 1]
     daily = read("tokens_daily", "2026")
@@ -84,7 +84,7 @@ def test_words_that_mean_nothing_are_refused(rollup: str, period: str, by: list[
     ],
 )
 def test_a_period_as_a_person_writes_it(text: str, first: date, last: date) -> None:
-    assert frames.span(text) == (first, last)
+    assert periods.span(text) == (first, last)
 
 
 def test_a_frame_says_what_it_lacks(chat: Chat, here: Warehouse) -> None:
