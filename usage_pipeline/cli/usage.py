@@ -36,7 +36,8 @@ def usage() -> None:
 
 @usage.command()
 @click.option(
-    "--grain", "named", type=click.Choice([each.value for each in periods.GRAINS]), default=Grain.DAILY.value, show_default=True,
+    "--grain", "named", type=click.Choice([each.value for each in periods.GRAINS]),
+    default=Grain.DAILY.value, show_default=True,
     help="What a line is about: days added up, or each ISO week, month or year as it is stored.",
 )  # fmt: skip
 @click.option("--user", "who", metavar="NAME-OR-ID", help="One user, period by period.")
