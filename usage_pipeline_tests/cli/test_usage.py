@@ -202,7 +202,7 @@ def test_weeks_that_were_never_computed(ask: Ask, history: History) -> None:
 
 
 def test_an_open_year_names_what_is_to_run(ask: Ask, history: History) -> None:
-    """Running the year alone would change nothing: it goes as far as its months, they as far as their days."""
+    """Running the year alone would change nothing: it goes as far as its months, and they as their days."""
     history.compute_all(TODAY)
     done = ask("--grain", "yearly")
     assert (
@@ -262,4 +262,4 @@ def test_a_narrow_terminal_keeps_periods_and_names(
     rows = lines_of(ask("--grain", "weekly"))
     assert [row[:2] for row in rows[:2]] == [["2026-W02", "Grace"], ["2026-W02", "Ada"]]
     assert all("…" not in cell for row in rows for cell in row)
-    assert len(rows[0]) < len(lines_of(wide))
+    assert len(rows[0]) < len(lines_of(wide)[0])
