@@ -99,9 +99,9 @@ def _kept(count: int) -> str:
 
 
 def _backfill(grains: Sequence[Grain], first: date, last: date) -> str:
-    """The command, and for which other assets it is to be given, in this order."""
-    named = f"{settings.program()} backfill {periods.asset(grains[0])} --from {first} --to {last}"
-    return named + "".join(f", then {periods.asset(each)}" for each in grains[1:])
+    """One command for them all, the finest first; the dates stand for the periods that hold them."""
+    assets = " ".join(periods.asset(grain) for grain in grains)
+    return f"{settings.program()} backfill {assets} --from {first} --to {last}"
 
 
 def _label(answer: Answer, day: date) -> str:

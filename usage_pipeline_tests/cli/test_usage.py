@@ -207,7 +207,7 @@ def test_an_open_year_names_what_is_to_run(ask: Ask, history: History) -> None:
     done = ask("--grain", "yearly")
     assert (
         "Incomplete: 2026 is computed up to 2026-01-14 12:00 UTC: usage-pipeline backfill tokens_daily "
-        "--from 2026-01-14 --to 2026-01-14, then tokens_monthly, then tokens_yearly"
+        "tokens_monthly tokens_yearly --from 2026-01-14 --to 2026-01-14"
     ) in done.said
 
 
@@ -219,7 +219,7 @@ def test_a_period_that_is_older_than_its_days(ask: Ask, computed: History) -> No
         "usage-pipeline backfill tokens_weekly --from 2026-01-05 --to 2026-01-11"
     ) in ask("--grain", "weekly").said
     assert (
-        "backfill tokens_monthly --from 2026-01-01 --to 2026-01-12, then tokens_yearly"
+        "backfill tokens_monthly tokens_yearly --from 2026-01-01 --to 2026-01-12"
         in ask("--grain", "yearly").said
     )
     computed.compute(Grain.WEEKLY, date(2026, 1, 6))
