@@ -56,14 +56,14 @@ def tokens(named: str, who: str | None, first: date | None, last: date | None, f
     grain = Grain(named)
     with session.opened() as (found, warehouse), warehouse.begin(Role.READER) as connection:
         covered = _coverage(connection, found, grain, first, last, of_one=who is not None)
-        answer = _answer(connection, covered, who)
+        answer = _answer(connection, covered, who, begins=found.start)
     emit = {"json": usage_records.emit_json, "csv": usage_records.emit_csv}.get(form or "", usage_table.emit)
     emit(answer)
     for note in usage_words.notes(answer, found):
         console.narrate(note, style="yellow" if covered.missing or covered.stale else None)
 
 
-def _answer(connection: "Connection", covered: "Coverage", who: str | None) -> Answer:
+def _answer(connection: "Connection", covered: "Coverage", who: str | None, *, begins: date) -> Answer:
     grain, first, last = covered.grain, covered.first, covered.last
     person = people.person(connection, who) if who is not None else None
     user_id = person.user_id if person else None
@@ -75,6 +75,7 @@ def _answer(connection: "Connection", covered: "Coverage", who: str | None) -> A
         else lines.by_period(connection, user_id, first, last, grain=grain),
         lines.conversation_count(connection, user_id, first, last, grain=grain),
         serving.today(connection),
+        begins,
     )
 
 

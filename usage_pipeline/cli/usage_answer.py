@@ -23,6 +23,7 @@ class Answer:
     lines: "Sequence[Line]"
     conversations: int | None
     today: date
+    begins: date
 
     @property
     def grain(self) -> Grain:

@@ -42,7 +42,7 @@ def _completeness(answer: Answer) -> Iterator[str]:
 
 
 def _these(answer: Answer) -> str:
-    """The periods and, of those that seal for themselves, how they stand."""
+    """The periods and, of a coarser grain, how they stand."""
     unit, covered = periods.UNITS[answer.grain], answer.covered
     if answer.is_daily:
         return f"these {unit}s"
@@ -54,33 +54,30 @@ def _these(answer: Answer) -> str:
 
 
 def _missing(answer: Answer) -> str:
-    covered = answer.covered
-    first = covered.missing[0]
+    missing = answer.covered.missing
     return (
-        f"Incomplete, {_units(answer)} never computed: {len(covered.missing)}, the first is "
-        f"{_label(answer, first)}: {_backfill([answer.grain], first, covered.missing[-1])}"
+        f"Incomplete, {_units(answer)} never computed: {len(missing)}, the first is "
+        f"{_label(answer, missing[0])}: {_backfill(answer, [answer.grain], missing[0], missing[-1])}"
     )
 
 
 def _partial(answer: Answer) -> str:
     """A period is as far as what is below it: that comes first."""
-    covered, grain = answer.covered, answer.grain
+    covered, grains = answer.covered, periods.chain(answer.grain)
     first, last = covered.partial[0], covered.partial[-1]
-    done, until = f"up to {covered.as_of:%Y-%m-%d %H:%M} UTC", periods.last_day(grain, last)
-    if answer.is_daily:
-        return f"Incomplete: {first} is read {done}: {_backfill([grain], first, last)}"
-    due = _backfill(periods.chain(grain), covered.as_of.date(), min(answer.today, until))
-    return f"Incomplete: {_label(answer, first)} is computed {done}: {due}"
+    done = f"{'read' if answer.is_daily else 'computed'} up to {covered.as_of:%Y-%m-%d %H:%M} UTC"
+    command = _backfill(answer, grains, covered.as_of.date(), last)
+    return f"Incomplete: {_label(answer, first)} is {done}: {command}"
 
 
 def _stale(answer: Answer) -> str:
     """The periods below may be as stale: the lowest that are come first."""
     covered, grains = answer.covered, periods.chain(answer.grain)
-    first, last = covered.stale[0], periods.last_day(answer.grain, covered.stale[-1])
-    due = _backfill(grains[grains.index(covered.stale_grains[0]) :], first, min(answer.today, last))
+    due = grains[grains.index(covered.stale_grains[0]) :]
     return (
         f"Incomplete, {_units(answer)} built from an older version of what is below them: "
-        f"{len(covered.stale)}, the first is {_label(answer, first)}: {due}"
+        f"{len(covered.stale)}, the first is {_label(answer, covered.stale[0])}: "
+        f"{_backfill(answer, due, covered.stale[0], covered.stale[-1])}"
     )
 
 
@@ -98,10 +95,11 @@ def _kept(count: int) -> str:
     return f"{_count(count, 'message')} {_are(count)} stored that the source no longer has."
 
 
-def _backfill(grains: Sequence[Grain], first: date, last: date) -> str:
-    """One command for them all, the finest first; the dates stand for the periods that hold them."""
+def _backfill(answer: Answer, grains: Sequence[Grain], first: date, last: date) -> str:
+    """One command for them all, the finest first, for days that have come since the first one."""
     assets = " ".join(periods.asset(grain) for grain in grains)
-    return f"{settings.program()} backfill {assets} --from {first} --to {last}"
+    since, until = max(first, answer.begins), min(periods.last_day(answer.grain, last), answer.today)
+    return f"{settings.program()} backfill {assets} --from {since} --to {until}"
 
 
 def _label(answer: Answer, day: date) -> str:

@@ -197,8 +197,18 @@ def test_weeks_that_were_never_computed(ask: Ask, history: History) -> None:
     done = ask("--grain", "weekly", "--to", str(TODAY), "--from", str(START))
     assert (
         "Incomplete, weeks never computed: 3, the first is 2026-W01: "
-        "usage-pipeline backfill tokens_weekly --from 2025-12-29 --to 2026-01-12"
+        "usage-pipeline backfill tokens_weekly --from 2025-12-29 --to 2026-01-14"
     ) in done.said
+
+
+def test_a_command_names_no_day_before_the_first(ask: Ask, history: History) -> None:
+    """A backfill of them is refused."""
+    history.compute(Grain.DAILY, START, TODAY)
+    history.compute(Grain.MONTHLY, START, TODAY)
+    history.compute(Grain.YEARLY, TODAY)
+    done = ask("--grain", "yearly", "--from", "2025-01-01")
+    assert "never computed: 1, the first is 2025: usage-pipeline backfill tokens_yearly" in done.said
+    assert f"tokens_yearly --from {START} --to 2025-12-31" in done.said
 
 
 def test_an_open_year_names_what_is_to_run(ask: Ask, history: History) -> None:
