@@ -185,7 +185,7 @@ def _backfills(warehouse: Warehouse) -> Part:
         known = backfills.not_ended(connection)
     open_ones = [each for each in known if each.state in ("running", "interrupted")]
     told = (
-        f"{each.id} {each.state}, {each.finished_count} of {each.asked.period_count} days of"
+        f"{each.id} {each.state}, {each.finished_count} of {each.asked.period_count} periods of"
         f" {', '.join(each.asked.assets)}, {each.asked.first} to {each.asked.last}"
         for each in open_ones
     )
