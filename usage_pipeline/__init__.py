@@ -7,7 +7,8 @@ The map of the house, left to right; a room imports its own files and those to i
     periods     days, weeks, months and years as half-open UTC windows
     warehouse   server, connections, migrations, roles, statements, the ledger
     sources     adapters: an application's tables as our contract
-    rollups     source rows -> one day of aggregates
+    rollups     source rows -> one day of aggregates; the run of a period of any grain
+    derived     days -> weeks and months -> years, as a ladder; what is due
     serving     aggregates -> the people who read them
     definitions everything Dagster knows, by name
     demo        data that tells a story, and the oracle that checks it

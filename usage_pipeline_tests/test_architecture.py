@@ -12,7 +12,7 @@ PACKAGE: Final = Path(__file__).parent.parent / "usage_pipeline"
 ROOT: Final = PACKAGE.parent
 ORDER: Final = (
     "refusals", "settings", "periods", "warehouse", "sources",
-    "rollups", "serving", "definitions", "demo", "cli",
+    "rollups", "derived", "serving", "definitions", "demo", "cli",
 )  # fmt: skip
 MODULES: Final = sorted(PACKAGE.rglob("*.py"))
 STATEMENTS: Final = sorted(PACKAGE.rglob("*.sql"))

@@ -66,7 +66,8 @@ def sql() -> None:
 
 def everything(found: Settings, warehouse: Warehouse) -> list[str]:
     """Bring the database to this code; the statements that only another login may run."""
-    from usage_pipeline.rollups import functions
+    from usage_pipeline import settings
+    from usage_pipeline.rollups import functions, readiness, tokens
     from usage_pipeline.sources import access
     from usage_pipeline.warehouse import statements
     from usage_pipeline.warehouse.connections import Role
@@ -93,6 +94,7 @@ def everything(found: Settings, warehouse: Warehouse) -> list[str]:
         words.append(", ".join(engine.install(warehouse, functions.wanted(adapter))) or "nothing changed")
     if not left and not found.start_known:
         _find_start(found, warehouse)
+    readiness.record_policy(warehouse, tokens.FAMILY, settings.load())
     return left
 
 

@@ -67,9 +67,18 @@ def start(day: date) -> None:
     console.narrate(
         f"The first day is {day} (it was {found.start}); a running web server shows it once reloaded."
     )
+    _tell_database()
     left_out = _left_out(day)
     if left_out:
         console.narrate(f"{left_out:,} answers lie before it: no partition holds them.", style="yellow")
+
+
+def _tell_database() -> None:
+    """Where it can be reached now; else the next run tells it."""
+    from usage_pipeline.rollups import readiness, tokens
+
+    with suppress(Refusal), session.opened() as (found, warehouse):
+        readiness.record_policy(warehouse, tokens.FAMILY, found)
 
 
 def _left_out(day: date) -> int:

@@ -1,35 +1,45 @@
-"""What must be stored, computed once more in plain Python: the days of each user, and their counts."""
+"""What must be stored, computed once more in plain Python: each user's periods, and their counts."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import TypeVar
+from typing import Final, TypeVar
 from uuid import UUID
 
 from usage_pipeline.demo.application import Message, Session
 from usage_pipeline.demo.metering import Usage, read_usage
+from usage_pipeline.periods.calendar import Grain, floor
 
 __all__ = [
+    "GRAINS",
     "NOBODY",
+    "Computed",
     "Counts",
-    "Day",
+    "Period",
     "Usage",
     "counts",
+    "everything",
     "read_usage",
-    "tokens_daily",
-    "tokens_daily_and_counts",
+    "tokens",
 ]
 
 Key = TypeVar("Key")
 
 NOBODY = UUID(int=0)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+KEEPS_CONVERSATIONS: Final = {
+    Grain.DAILY: True,
+    Grain.WEEKLY: False,
+    Grain.MONTHLY: True,
+    Grain.YEARLY: False,
+}
+GRAINS: Final = tuple(KEEPS_CONVERSATIONS)
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
-    """What one user spent on one UTC day; ids stand in the order of their bytes."""
+class Period:
+    """What one user spent in one period; ids stand in the order of their bytes."""
 
     total_prompt_tokens: int
     total_completion_tokens: int
@@ -40,12 +50,12 @@ class Day:
     last_activity: datetime
     unmetered_message_count: int
     refused_message_count: int
-    conversation_ids: tuple[UUID, ...]
+    conversation_ids: tuple[UUID, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """The answers of one UTC day, by owner and by what they reported."""
+    """The answers of one period, by owner and by what they reported."""
 
     source_rows: int
     unattributed_rows: int
@@ -53,6 +63,14 @@ class Counts:
     total_only_rows: int
     unmetered_rows: int
     refused_rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """One grain: what each user spent, and the counts, by the first day of the period."""
+
+    periods: dict[tuple[date, UUID], Period]
+    counts: dict[date, Counts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,28 +82,40 @@ class _Answer:
     usage: Usage
 
 
-def tokens_daily(
-    messages: Iterable[Message], sessions: Iterable[Session], *, now: datetime
-) -> dict[tuple[date, UUID], Day]:
-    """One `Day` for each UTC date and user with an answer; `NOBODY` holds the unattributed ones."""
-    return tokens_daily_and_counts(messages, sessions, now=now)[0]
+def tokens(
+    grain: Grain, messages: Iterable[Message], sessions: Iterable[Session], *, now: datetime
+) -> dict[tuple[date, UUID], Period]:
+    """One `Period` for each first day and user with an answer; `NOBODY` holds the unattributed ones."""
+    return everything(messages, sessions, now=now, grains=[grain])[grain].periods
 
 
-def counts(messages: Iterable[Message], sessions: Iterable[Session], *, now: datetime) -> dict[date, Counts]:
-    """The `Counts` of each UTC date with an answer."""
-    return tokens_daily_and_counts(messages, sessions, now=now)[1]
+def counts(
+    grain: Grain, messages: Iterable[Message], sessions: Iterable[Session], *, now: datetime
+) -> dict[date, Counts]:
+    """The `Counts` of each period with an answer, by its first day."""
+    return everything(messages, sessions, now=now, grains=[grain])[grain].counts
 
 
-def tokens_daily_and_counts(
-    messages: Iterable[Message], sessions: Iterable[Session], *, now: datetime
-) -> tuple[dict[tuple[date, UUID], Day], dict[date, Counts]]:
-    """Both, with what each answer says about its usage read once."""
+def everything(
+    messages: Iterable[Message],
+    sessions: Iterable[Session],
+    *,
+    now: datetime,
+    grains: Collection[Grain] = GRAINS,
+) -> dict[Grain, Computed]:
+    """Rows and counts of each grain, always from the answers; their metadata is read once for all grains."""
     answers = list(_answers(messages, sessions, now))
-    users = _grouped(answers, lambda answer: (answer.at.date(), answer.user_id))
-    days = _grouped(answers, lambda answer: answer.at.date())
-    return (
-        {key: _day(group) for key, group in users.items()},
-        {day: _counts(group) for day, group in days.items()},
+    return {grain: _computed(grain, answers) for grain in grains}
+
+
+def _computed(grain: Grain, answers: Sequence[_Answer]) -> Computed:
+    keeps_conversations = KEEPS_CONVERSATIONS[grain]
+    first_days = {day: floor(grain, day) for day in {answer.at.date() for answer in answers}}
+    periods = _grouped(answers, lambda answer: first_days[answer.at.date()])
+    users = _grouped(answers, lambda answer: (first_days[answer.at.date()], answer.user_id))
+    return Computed(
+        {key: _period(group, keeps_conversations) for key, group in users.items()},
+        {day: _counts(group) for day, group in periods.items()},
     )
 
 
@@ -97,7 +127,7 @@ def _grouped(answers: Iterable[_Answer], key: Callable[[_Answer], Key]) -> dict[
 
 
 def _answers(messages: Iterable[Message], sessions: Iterable[Session], now: datetime) -> Iterator[_Answer]:
-    """The model's answers that belong to a day, with the user and agent they count for."""
+    """The model's answers that belong to a period, with the user and agent they count for."""
     owners = _owners(sessions)
     for message in messages:
         at = message.created_at
@@ -131,9 +161,9 @@ def _precedence(session: Session) -> tuple[bool, bool, datetime, UUID]:
     return session.user_id is None, started_at is None, started_at or EARLIEST, session.id
 
 
-def _day(answers: list[_Answer]) -> Day:
-    conversation_ids = tuple(sorted({answer.conversation_id for answer in answers}))
-    return Day(
+def _period(answers: list[_Answer], keeps_conversations: bool) -> Period:
+    conversation_ids = {answer.conversation_id for answer in answers}
+    return Period(
         total_prompt_tokens=sum(answer.usage.prompt or 0 for answer in answers),
         total_completion_tokens=sum(answer.usage.completion or 0 for answer in answers),
         total_tokens=sum(answer.usage.total or 0 for answer in answers),
@@ -143,7 +173,7 @@ def _day(answers: list[_Answer]) -> Day:
         last_activity=max(answer.at for answer in answers),
         unmetered_message_count=_state_count(answers, "missing"),
         refused_message_count=_state_count(answers, "refused"),
-        conversation_ids=conversation_ids,
+        conversation_ids=tuple(sorted(conversation_ids)) if keeps_conversations else None,
     )
 
 

@@ -17,9 +17,9 @@ def of_period(outcome: Outcome) -> Mapping[str, dg.MetadataValue]:
     """The numbers of one period and, for a day, its hours."""
     entry = outcome.entry
     if outcome.said != "computed":
-        return {"state": dg.MetadataValue.text(outcome.said)}
+        return {"state": dg.TextMetadataValue(outcome.said)}
     numbers = {name: dg.MetadataValue.int(number) for name, number in _numbers(outcome, entry).items()}
-    known = {**numbers, "state": dg.MetadataValue.text(_state(outcome, entry))}
+    known = {**numbers, "state": dg.TextMetadataValue(_state(outcome, entry))}
     hours = entry.hourly_rows
     return known if hours is None else {**known, "answers_by_hour": dg.MetadataValue.md(_picture(hours))}
 

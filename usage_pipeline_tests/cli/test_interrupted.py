@@ -20,7 +20,7 @@ import psycopg
 import pytest
 
 from usage_pipeline.demo import loading, oracle, story, verification
-from usage_pipeline.periods.calendar import Grain, window
+from usage_pipeline.periods.calendar import Grain, Window, window
 from usage_pipeline.warehouse import embedded, postmaster
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
@@ -90,19 +90,17 @@ class Application:
             ).fetchall()
         return {row[0].date(): row[1:] for row in rows}
 
-    def stored(self) -> dict[tuple[date, UUID], oracle.Day]:
-        bounds = {
-            "window_start": window(Grain.DAILY, FIRST).start, "window_end": window(Grain.DAILY, LAST).end,
-        }  # fmt: skip
+    def stored(self) -> dict[tuple[date, UUID], oracle.Period]:
+        bounds = Window(window(Grain.DAILY, FIRST).start, window(Grain.DAILY, LAST).end)
         warehouse = Warehouse(self.server.url(self.database))
         with warehouse.begin(Role.READER) as connection:
-            found = verification.stored_days(connection, bounds)
+            found = verification.stored_periods(connection, Grain.DAILY, bounds)
         warehouse.dispose()
         return found
 
-    def expected(self, days: set[date]) -> dict[tuple[date, UUID], oracle.Day]:
+    def expected(self, days: set[date]) -> dict[tuple[date, UUID], oracle.Period]:
         now = datetime.now(UTC)
-        rows = oracle.tokens_daily(self.story.messages, self.story.sessions, now=now)
+        rows = oracle.tokens(Grain.DAILY, self.story.messages, self.story.sessions, now=now)
         return {key: row for key, row in rows.items() if key[0] in days}
 
     def wait_for(self, days: int, process: "subprocess.Popen[str]") -> None:

@@ -41,7 +41,7 @@ def compute(warehouse: Warehouse, first_day: date, last_day: date) -> int:
 
 def difference(warehouse: Warehouse, told: Story) -> str | None:
     with warehouse.begin(Role.READER) as connection:
-        return verification.difference(connection, told, now=NOW)
+        return verification.difference(connection, told, now=NOW, grains=[Grain.DAILY])
 
 
 def column(connection: psycopg.Connection, query: bytes, *binds: object) -> Sequence[object]:

@@ -15,6 +15,7 @@ from usage_pipeline.demo import cast, chapters, oracle, shapes, story
 from usage_pipeline.demo.application import Message
 from usage_pipeline.demo.chapters import Chapter, Happening
 from usage_pipeline.demo.story import Story
+from usage_pipeline.periods.calendar import Grain
 
 LAST_DAY = date(2026, 3, 31)
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
@@ -26,8 +27,8 @@ def told() -> Story:
 
 
 @pytest.fixture(scope="module")
-def days(told: Story) -> dict[tuple[date, UUID], oracle.Day]:
-    return oracle.tokens_daily(told.all_messages, told.sessions, now=NOW)
+def days(told: Story) -> dict[tuple[date, UUID], oracle.Period]:
+    return oracle.tokens(Grain.DAILY, told.all_messages, told.sessions, now=NOW)
 
 
 def chapter(told: Story, happening: Happening) -> Chapter:
@@ -76,7 +77,7 @@ def test_a_quiet_holiday(told: Story) -> None:
 
 
 def test_who_leaves_was_active_and_keeps_the_account(
-    told: Story, days: dict[tuple[date, UUID], oracle.Day]
+    told: Story, days: dict[tuple[date, UUID], oracle.Period]
 ) -> None:
     """Not one answer afterwards, not even after midnight of the last evening."""
     left = chapter(told, "departure").first_day
@@ -128,7 +129,7 @@ def test_messages_stand_in_order_and_inside_the_story(told: Story) -> None:
     assert len({each.id for each in told.all_messages}) == len(told.all_messages)
 
 
-def test_everybody_appears(told: Story, days: dict[tuple[date, UUID], oracle.Day]) -> None:
+def test_everybody_appears(told: Story, days: dict[tuple[date, UUID], oracle.Period]) -> None:
     """Every user, answers of nobody, and each agent."""
     assert {user for _, user in days} == {user.id for user in told.users} | {oracle.NOBODY}
     assert {agent for day in days.values() for agent in day.agent_ids} >= {each.id for each in told.agents}

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from usage_pipeline.definitions import defs
+from usage_pipeline.derived.ladder import LADDER
 from usage_pipeline.periods import partitions
 from usage_pipeline.rollups import functions, runs
 from usage_pipeline.rollups.assets import tokens_daily
@@ -264,13 +265,18 @@ def events(instance: dg.DagsterInstance) -> str:
 def test_what_dagster_knows() -> None:
     """An asset without a description, an owner or a group is a box with a name."""
     found = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
-    assert set(found) == {"tokens_daily", "chat_messages_v2", "conversation_sessions", "profiles"}
+    tables = {"chat_messages_v2", "conversation_sessions", "profiles"}
+    derived = {step.rollup.name: f"tokens_{step.below}" for step in LADDER}
+    assert set(found) == {"tokens_daily", *derived, *tables}
     assert all(spec.description and spec.owners and spec.kinds for spec in found.values())
     daily = found["tokens_daily"]
     assert daily.group_name == "tokens"
     assert daily.partitions_def == partitions.daily
-    assert {dep.asset_key.to_user_string() for dep in daily.deps} == set(found) - {"tokens_daily"}
-    for name in set(found) - {"tokens_daily"}:
+    assert {dep.asset_key.to_user_string() for dep in daily.deps} == tables
+    for name, below in derived.items():
+        assert found[name].group_name == "tokens"
+        assert [dep.asset_key.to_user_string() for dep in found[name].deps] == [below]
+    for name in tables:
         schema = found[name].metadata["dagster/column_schema"]
         assert isinstance(schema, dg.TableSchema)
         assert all(column.description for column in schema.columns)
@@ -314,7 +320,9 @@ def test_what_the_catalogue_says_of_an_asset() -> None:
     assert {dep.asset_key for dep in named} < {spec.key for spec in specs.specs()}
     files = [Path(each.file_path) for each in shown["dagster/code_references"].value.code_references]
     assert [file.name for file in files if not file.is_file()] == []
-    assert {file.name for file in files} == {"assets.py", "replace_tokens_daily.sql", "tokens_of_window.sql"}
+    assert {file.name for file in files} == {
+        "assets.py", "run_tokens.sql", "replace_tokens.sql", "tokens_of_window.sql",
+    }  # fmt: skip
 
 
 def test_functions_that_changed_do_not_go_on_with_what_others_began(

@@ -202,15 +202,18 @@ def test_the_statement_of_a_day_scans_no_table_of_the_application(history: Wareh
     tokens.DAILY.ensure_partitions(history, DAY, DAY)
     with history.begin(Role.WRITER) as connection:
         before = scans(connection)
-        statements.run(
-            connection, "rollups.sql", "replace_tokens_daily",
-            window_start=DAY.start, window_end=DAY.end, covered_until=DAY.end,
-        )  # fmt: skip
+        statements.run(connection, "rollups.sql", "run_tokens_of_period", **RUN)
         spent = {table: (count - before[table]) for table, count in scans(connection).items()}
         connection.rollback()
     assert spent["chat_messages_v2", "sequential"] == spent["conversation_sessions", "sequential"] == 0
     assert spent["chat_messages_v2", "by index"] > 0
     assert spent["conversation_sessions", "by index"] == 50
+
+
+RUN: Final[dict[str, object]] = {
+    "rollup": "tokens_daily", "period_start": DAY.start, "intent": "run", "user_id": None, "reason": None,
+    "run_id": "test", "code_version": "test",
+}  # fmt: skip
 
 
 def scans(connection: sa.Connection) -> Counter[tuple[str, str]]:
@@ -257,10 +260,7 @@ def fill(warehouse: Warehouse, first: date, last: date) -> None:
 
 def buffers_of_a_day(warehouse: Warehouse) -> int:
     """What a second run of the newest day touches, in pages; it writes nothing."""
-    text = "explain (analyze, buffers, format json) " + statements.read("rollups.sql", "replace_tokens_daily")
+    text = "explain (analyze, buffers, format json) " + statements.read("rollups.sql", "run_tokens_of_period")
     with warehouse.begin(Role.WRITER) as connection:
-        row = connection.execute(
-            sa.text(text),
-            {"window_start": DAY.start, "window_end": DAY.end, "covered_until": DAY.end},
-        ).one()
+        row = connection.execute(sa.text(text), RUN).one()
     return Plan.of(tuple(row)).buffers

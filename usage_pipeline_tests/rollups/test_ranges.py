@@ -90,11 +90,9 @@ def run(warehouse: Warehouse, first: date, last: date, connections: int = 1) -> 
     return [each.result for each in ended if isinstance(each, Done)]
 
 
-def stored(source: Source) -> dict[tuple[date, UUID], oracle.Day]:
+def stored(source: Source) -> dict[tuple[date, UUID], oracle.Period]:
     with source.warehouse.begin(Role.READER) as connection:
-        return verification.stored_days(
-            connection, {"window_start": EVERYTHING.start, "window_end": EVERYTHING.end}
-        )
+        return verification.stored_periods(connection, Grain.DAILY, EVERYTHING)
 
 
 def ledger(source: Source) -> list[dict[str, Any]]:
@@ -113,8 +111,8 @@ def hours(source: Source) -> dict[str, list[int]]:
     return found
 
 
-def expected(source: Source, days: set[date]) -> dict[tuple[date, UUID], oracle.Day]:
-    rows = oracle.tokens_daily(source.chat.messages, source.chat.sessions, now=NOW)
+def expected(source: Source, days: set[date]) -> dict[tuple[date, UUID], oracle.Period]:
+    rows = oracle.tokens(Grain.DAILY, source.chat.messages, source.chat.sessions, now=NOW)
     return {key: row for key, row in rows.items() if key[0] in days}
 
 

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from usage_pipeline.demo import oracle, verification
-from usage_pipeline.periods.calendar import Grain, window
+from usage_pipeline.periods.calendar import Grain, Window, window
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups import tokens
 from usage_pipeline.rollups.rollup import Outcome
@@ -31,17 +31,14 @@ def run(warehouse: Warehouse, day: date = TODAY) -> Outcome:
     return tokens.DAILY.compute(warehouse, one, "test")
 
 
-def stored(warehouse: Warehouse) -> dict[tuple[date, UUID], oracle.Day]:
-    bounds = {
-        "window_start": datetime(2000, 1, 1, tzinfo=UTC),
-        "window_end": datetime(2100, 1, 1, tzinfo=UTC),
-    }
+def stored(warehouse: Warehouse) -> dict[tuple[date, UUID], oracle.Period]:
+    bounds = Window(datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
     with warehouse.begin(Role.READER) as connection:
-        return verification.stored_days(connection, bounds)
+        return verification.stored_periods(connection, Grain.DAILY, bounds)
 
 
-def expected(chat: Chat) -> dict[tuple[date, UUID], oracle.Day]:
-    return oracle.tokens_daily(chat.messages, chat.sessions, now=NOW)
+def expected(chat: Chat) -> dict[tuple[date, UUID], oracle.Period]:
+    return oracle.tokens(Grain.DAILY, chat.messages, chat.sessions, now=NOW)
 
 
 def versions(server: Server, database: str) -> Sequence[tuple[object, ...]]:
@@ -104,7 +101,8 @@ def test_what_changed_in_between_shows(
     assert rows[edited].total_tokens == 7
     assert rows[moved].last_activity == NOON + timedelta(days=1)
     assert deleted not in rows
-    assert rows[kept] == oracle.tokens_daily([answers[kept]], chat.sessions, now=NOW)[NOON.date(), kept]
+    alone = oracle.tokens(Grain.DAILY, [answers[kept]], chat.sessions, now=NOW)
+    assert rows[kept] == alone[NOON.date(), kept]
     unchanged = [row for row in versions(server, database) if before.get(row[1]) == row]
     assert len(unchanged) == 1
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from usage_pipeline.demo.metering import Usage
-from usage_pipeline.demo.oracle import Day
+from usage_pipeline.demo.oracle import Period
 from usage_pipeline.periods.calendar import Grain, Window, window
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
@@ -85,14 +85,14 @@ class Source:
         rows = self.rows("select * from usage.conversation_owner(%(id)s)", id=conversation_id)
         return [(row["user_id"], row["agent_id"]) for row in rows]
 
-    def computed(self, period: Window = TODAY, only_user: UUID | None = None) -> dict[UUID, Day]:
+    def computed(self, period: Window = TODAY, only_user: UUID | None = None) -> dict[UUID, Period]:
         """The rollup's statement over a window, as the oracle would write its rows."""
         rows = self.rows(
             "select * from usage_private.tokens_of_window(%(start)s, %(until)s, %(only_user)s::uuid)",
             **_bounds(period),
             only_user=only_user,
         )
-        return {row["user_id"]: _day(row) for row in rows}
+        return {row["user_id"]: _period(row) for row in rows}
 
     def set_clock(self, instant: datetime) -> None:
         """The one clock of every rule stands still at this instant."""
@@ -128,9 +128,9 @@ def _tokens(row: Mapping[str, Any]) -> tuple[Any, Any]:
     return row["prompt_tokens"], row["completion_tokens"]
 
 
-def _day(row: Mapping[str, Any]) -> Day:
-    names = set(Day.__slots__) - {"conversation_count", "agent_ids", "conversation_ids"}
-    return Day(
+def _period(row: Mapping[str, Any]) -> Period:
+    names = set(Period.__slots__) - {"conversation_count", "agent_ids", "conversation_ids"}
+    return Period(
         **{name: row[name] for name in names},
         conversation_count=len(row["conversation_ids"]),
         agent_ids=tuple(row["agent_ids"]),

@@ -10,6 +10,7 @@ import pytest
 
 from usage_pipeline.demo import oracle, verification
 from usage_pipeline.demo.application import Session
+from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.rollups import functions as rollups
 from usage_pipeline.rollups import tokens
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
@@ -90,21 +91,20 @@ def crowded(source: Source, candidates: tuple[Candidate, ...]) -> Session:
     return session
 
 
-def expected(source: Source, sessions: list[Session] | None = None) -> dict[UUID, oracle.Day]:
+def expected(source: Source, sessions: list[Session] | None = None) -> dict[UUID, oracle.Period]:
     """What the oracle makes of today."""
     sessions = source.chat.sessions if sessions is None else sessions
-    days = oracle.tokens_daily(source.chat.messages, sessions, now=NOW)
+    days = oracle.tokens(Grain.DAILY, source.chat.messages, sessions, now=NOW)
     return {user_id: day for (_, user_id), day in days.items()}
 
 
-def run_today(source: Source) -> tuple[dict[tuple[date, UUID], oracle.Day], dict[date, oracle.Counts]]:
+def run_today(source: Source) -> tuple[dict[tuple[date, UUID], oracle.Period], dict[date, oracle.Counts]]:
     """What is stored and what the ledger says after a run."""
     tokens.DAILY.ensure_partitions(source.warehouse, TODAY, TODAY)
     tokens.DAILY.compute(source.warehouse, TODAY, "test")
-    bounds = {"window_start": TODAY.start, "window_end": TODAY.end}
     with source.warehouse.begin(Role.READER) as connection:
-        stored = verification.stored_days(connection, bounds)
-        return stored, verification.recorded_days(connection, bounds)
+        stored = verification.stored_periods(connection, Grain.DAILY, TODAY)
+        return stored, verification.recorded_periods(connection, Grain.DAILY, TODAY)
 
 
 def test_one_session_owns_a_conversation(source: Source, crowd: dict[str, Session]) -> None:
@@ -137,8 +137,8 @@ def test_repeated_conversations_count_once(source: Source, crowd: dict[str, Sess
     """A join with two sessions would count every answer twice."""
     assert len(source.chat.sessions) > len(crowd)
     stored, counts = run_today(source)
-    assert stored == oracle.tokens_daily(source.chat.messages, source.chat.sessions, now=NOW)
-    assert counts == oracle.counts(source.chat.messages, source.chat.sessions, now=NOW)
+    assert stored == oracle.tokens(Grain.DAILY, source.chat.messages, source.chat.sessions, now=NOW)
+    assert counts == oracle.counts(Grain.DAILY, source.chat.messages, source.chat.sessions, now=NOW)
     assert sum(day.message_count for day in stored.values()) == len(source.chat.messages)
     assert {user_id for _, user_id in stored} == {
         session.user_id or oracle.NOBODY for session in crowd.values()
@@ -237,7 +237,7 @@ def reinstall(source: Source) -> None:
     wanted = rollups.wanted(SUPABASE_CHAT)
     with source.warehouse.begin(Role.OWNER) as connection:
         functions.remove(connection, wanted)
-    assert engine.install(source.warehouse, wanted) == ("supabase_chat", "tokens_of_window")
+    assert engine.install(source.warehouse, wanted) == tuple(file.name for file in wanted)
 
 
 def assert_index_is_walked(source: Source) -> None:

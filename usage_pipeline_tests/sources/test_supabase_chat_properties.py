@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from usage_pipeline.demo import oracle, verification
-from usage_pipeline.periods.calendar import Grain, window
+from usage_pipeline.periods.calendar import Grain, Window, window
 from usage_pipeline.rollups import tokens
 from usage_pipeline.warehouse.connections import Role
 from usage_pipeline.warehouse.embedded import Server
@@ -182,18 +182,18 @@ def test_any_three_days_are_stored_as_the_oracle_computes_them(
                 sender_user_id=user_id, sender_agent_id=agent_id, role=role,
             )  # fmt: skip
     stored, counts = run(source)
-    assert stored == oracle.tokens_daily(source.chat.messages, source.chat.sessions, now=NOW)
+    assert stored == oracle.tokens(Grain.DAILY, source.chat.messages, source.chat.sessions, now=NOW)
     nothing = dict.fromkeys(DAYS, oracle.Counts(0, 0, 0, 0, 0, 0))
-    assert counts == nothing | oracle.counts(source.chat.messages, source.chat.sessions, now=NOW)
+    assert counts == nothing | oracle.counts(Grain.DAILY, source.chat.messages, source.chat.sessions, now=NOW)
 
 
-def run(source: Source) -> tuple[dict[tuple[date, UUID], oracle.Day], dict[date, oracle.Counts]]:
+def run(source: Source) -> tuple[dict[tuple[date, UUID], oracle.Period], dict[date, oracle.Counts]]:
     """What is stored and what the ledger says after a run of the three days."""
     periods = [window(Grain.DAILY, day) for day in DAYS]
     tokens.DAILY.ensure_partitions(source.warehouse, periods[0], periods[-1])
     for period in periods:
         tokens.DAILY.compute(source.warehouse, period, "test")
-    bounds = {"window_start": periods[0].start, "window_end": periods[-1].end}
+    bounds = Window(periods[0].start, periods[-1].end)
     with source.warehouse.begin(Role.READER) as connection:
-        stored = verification.stored_days(connection, bounds)
-        return stored, verification.recorded_days(connection, bounds)
+        stored = verification.stored_periods(connection, Grain.DAILY, bounds)
+        return stored, verification.recorded_periods(connection, Grain.DAILY, bounds)

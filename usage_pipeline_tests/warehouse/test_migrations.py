@@ -237,11 +237,12 @@ def test_a_function_may_change_its_columns_and_arguments(applied: Bare) -> None:
     arguments = EditedFile(
         *_names(TOKENS_OF_WINDOW), old="only_user uuid\n", new="only_user uuid, why text default ''\n"
     )
-    assert engine.install(applied.warehouse, (columns, arguments)) == NAMES
-    signatures = [name for kind, name in applied.catalogue() if kind == "function" and "tokens_of" in name]
+    assert engine.install(applied.warehouse, (columns, arguments)) == NAMES[:2]
+    functions_now = [name for kind, name in applied.catalogue() if kind == "function"]
+    signatures = [name for name in functions_now if "tokens_of_window" in name]
     assert len(signatures) == 1
     assert signatures[0].endswith("uuid,text)")
-    assert engine.install(applied.warehouse, WANTED) == NAMES
+    assert engine.install(applied.warehouse, WANTED) == NAMES[:2]
     assert applied.catalogue() == before
 
 

@@ -122,23 +122,39 @@ def test_the_rights_of_each_role_are_these_and_no_more(made_warehouse: Warehouse
             " where schema.nspname like 'usage%' and held.grantee <> schema.nspowner order by 1, 2",
         )
     assert found == [
-        (BACKFILLS, "usage_reader", "select"),
-        (BACKFILLS, "usage_retention", "select"),
-        (BACKFILLS, "usage_writer", "insert, select, update"),
-        (LEDGER, "usage_reader", "select"),
-        (LEDGER, "usage_retention", "select"),
-        (LEDGER, "usage_writer", "insert, select, update"),
+        *_read_by_all(BACKFILLS, writer="insert, select, update"),
+        *_read_by_all("usage.restatements", writer="insert, select"),
+        *_read_by_all(LEDGER, writer="delete, insert, select, update"),
+        *_read_by_all("usage.rollup_policy", writer="insert, select, update"),
+        *_read_by_all("usage.source_horizon", writer="insert, select, update"),
         (USAGE, "usage_reader", "select"),
         (USAGE, "usage_writer", "delete, insert, select, update"),
-        ("usage_private.schema_version", "usage_reader", "select"),
-        ("usage_private.schema_version", "usage_retention", "select"),
-        ("usage_private.schema_version", "usage_writer", "select"),
+        *_read_by_all("usage_private.schema_version", writer="select"),
     ]
     assert schemas == [
         (schema, role, "USAGE")
         for schema in ("usage", "usage_private")
         for role in ("usage_reader", "usage_retention", "usage_writer")
     ]
+
+
+def _read_by_all(table: str, *, writer: str) -> list[tuple[str, str, str]]:
+    reading = [(table, role, "select") for role in ("usage_reader", "usage_retention")]
+    return [*reading, (table, "usage_writer", writer)]
+
+
+def test_a_ledger_row_is_deleted_only_while_nothing_was_computed(chat: Chat, warehouse: Warehouse) -> None:
+    """A run makes the row it locks and takes it back if there was nothing to compute; what is known stays."""
+    chat.answer()
+    run(warehouse)
+    deletion = "delete from usage.rollup_ledger returning rollup"
+    with warehouse.begin(Role.WRITER) as connection:
+        assert rows(connection, deletion) == []
+        connection.exec_driver_sql(
+            "insert into usage.rollup_ledger (rollup, period_start, period_end) values"
+            " ('x', now(), 'infinity')"
+        )
+        assert rows(connection, deletion) == [("x",)]
 
 
 def test_everything_of_ours_belongs_to_the_owner(made_warehouse: Warehouse) -> None:
@@ -166,7 +182,7 @@ def test_row_security_is_enabled_and_forced_on_every_table(made_warehouse: Wareh
         )
     tables = {str(name) for name, _ in found}
     assert {LEDGER, BACKFILLS, USAGE, PARTITION, "usage_parts.user_token_usage_yearly_2026"} <= tables
-    assert len(tables) == 3 + 2 * len(PERIOD_TYPES)
+    assert len(tables) == 6 + 2 * len(PERIOD_TYPES)
     assert [name for name, is_forced in found if not is_forced] == []
 
 

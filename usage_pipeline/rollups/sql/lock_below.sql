@@ -1,8 +1,8 @@
 -- lock_below: every period below a window, oldest first, with how it stands; those that have a row of the ledger are
 -- held until the transaction ends, so that what is read of them is what was looked at.
--- stands: open or sealed, its rows are the answer below covered_until · pruned: its rows are gone, or never were and
--- their month or year is pruned · empty: before the first day, to come, or before the source's horizon · missing:
--- never computed · partial: only the seed's function touched it.
+-- stands: open or sealed, its rows are the answer below covered_until; pruned: its rows are gone, or never were and
+-- their month or year is pruned; empty: before the first day, to come, or before the source's horizon; missing:
+-- never computed; partial: only the seed's function touched it.
 
 create or replace function usage_private.is_gone(rollup text, period_start timestamptz)
 returns boolean

@@ -2,8 +2,8 @@
 -- Only differences are written: running it twice changes nothing. Read from raw rows, the source's own count comes
 -- from a second call of its function, hour by hour: a rollup that loses rows cannot agree with itself, and no JSON is
 -- read for it.
--- is_raw: from the source up to covered_until, else from the periods below that are named · only_user: nobody else is
--- read · written_user: nobody else is written · is_sealed: what changes is recorded in restatements · keeps: a user
+-- is_raw: from the source up to covered_until, else from the periods below that are named; only_user: nobody else is
+-- read; written_user: nobody else is written; is_sealed: what changes is recorded in restatements; keeps: a user
 -- whose source holds fewer messages, conversations or tokens stays as stored.
 
 create or replace function usage_private.replace_tokens(

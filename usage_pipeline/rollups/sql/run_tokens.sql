@@ -1,8 +1,8 @@
 -- run_tokens: the run of one period of tokens, whole: lock, look, replace, prove, record. Volatile, so that each of its
 -- statements sees what is committed when it starts: what is read is read after the locks.
--- intent: run · restate: a sealed period, with a reason · accept: the same, and what the source has lost is let go ·
+-- intent: run; restate: a sealed period, with a reason; accept: the same, and what the source has lost is let go;
 -- user: the seed's function, one user of a day, or of a period that was never computed.
--- said: computed, or why nothing was: pruned · before the horizon.
+-- said: computed, or why nothing was: pruned; before the horizon.
 
 create or replace function usage_private.run_tokens(
   p_rollup text, p_start timestamptz, p_intent text, p_user uuid, p_reason text, p_run_id text, p_code_version text

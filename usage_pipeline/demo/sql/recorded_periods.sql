@@ -1,8 +1,8 @@
--- What the ledger says of every day of tokens. Binds: window_start, window_end.
+-- What the ledger says of every period of one rollup. Binds: rollup, window_start, window_end.
 select
   ledger.period_start, ledger.source_rows, ledger.unattributed_rows, ledger.total_only_rows,
   ledger.unmetered_rows, ledger.refused_rows
 from usage.rollup_ledger ledger
-where ledger.rollup = 'tokens_daily'
+where ledger.rollup = cast(:rollup as text)
   and ledger.period_start >= cast(:window_start as timestamptz)
   and ledger.period_start < cast(:window_end as timestamptz)
