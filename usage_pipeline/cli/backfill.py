@@ -115,7 +115,7 @@ def _run(found: "Settings", job: Job) -> "list[Outcome]":
             raise backfill_blame.broken_off(outcomes, failure.description or "") from None
     warehouse.dispose()
     if broken:
-        raise backfill_blame.incomplete(found, broken, outcomes)
+        raise backfill_blame.incomplete(found, job, broken, outcomes)
     return outcomes
 
 

@@ -9,6 +9,7 @@ from usage_pipeline.periods.calendar import Window
 from usage_pipeline.refusals import Refusal
 
 if TYPE_CHECKING:
+    from usage_pipeline.cli.backfill_job import Job
     from usage_pipeline.rollups.ranges import Failed
     from usage_pipeline.rollups.rollup import Outcome, Span
     from usage_pipeline.settings import Settings
@@ -22,7 +23,9 @@ def broken_off(outcomes: "Sequence[Outcome]", reason: str) -> Refusal:
     return Refusal(f"the run failed; {_stay(outcomes)}", why=reason)
 
 
-def incomplete(found: "Settings", broken: Sequence[Broken], outcomes: "Sequence[Outcome]") -> Refusal:
+def incomplete(
+    found: "Settings", job: "Job", broken: Sequence[Broken], outcomes: "Sequence[Outcome]"
+) -> Refusal:
     """Runs that came to their end and left periods out; the reason is the first one's of the finest asset."""
     lacking = [span.rollup.name for span, failed in broken for _ in failed]
     span, failed = broken[0]
@@ -30,7 +33,7 @@ def incomplete(found: "Settings", broken: Sequence[Broken], outcomes: "Sequence[
     return Refusal(
         f"{backfill_words.counts(lacking)} not computed; {_stay(outcomes)}",
         why=_reason(span, first),
-        fix=_fix(first.refusal, _command(found, broken)),
+        fix=_fix(first.refusal, _command(found, job.asked.assets, broken)),
     )
 
 
@@ -56,8 +59,8 @@ def _fix(refusal: Refusal, command: str) -> str:
     return f"{refusal.fix or 'mend that'}; then {command}"
 
 
-def _command(found: "Settings", broken: Sequence[Broken]) -> str:
-    names = " ".join(_with_those_below([span.rollup.name for span, _ in broken]))
+def _command(found: "Settings", assets: Sequence[str], broken: Sequence[Broken]) -> str:
+    names = " ".join(_with_those_below(assets))
     whole = _range([each.window for each in broken[0][1]])
     others = [each.window for _, failed in broken[1:] for each in failed]
     if not broken[0][0].rollup.reads_raw or any(not _meet(each, whole) for each in others):

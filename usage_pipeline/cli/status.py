@@ -167,7 +167,7 @@ def _computed(found: Settings, warehouse: Warehouse) -> Part:
     with warehouse.begin(Role.READER) as connection:
         newest = tokens.latest_day(connection)
         if newest is None:
-            fix = f"{settings.program()} backfill tokens_daily --from {found.start} --to yesterday"
+            fix = f"{settings.program()} backfill all --from {found.start} --to yesterday"
             return Part(f"no day yet: {fix}", {"first_day": None, "newest_day": None, "missing_days": None})
         covered = tokens.coverage(connection, found.start, max(newest, found.start))
         missing = tokens.coverage(connection, found.start, max(yesterday, found.start)).missing

@@ -2,17 +2,15 @@
 
 from contextlib import suppress
 from datetime import timedelta
+from uuid import UUID
 
 import dagster as dg
 
-from usage_pipeline.definitions import rollups
-from usage_pipeline.derived.assets import assets
+from usage_pipeline.definitions import defs, rollups
 from usage_pipeline.periods import partitions
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.rollups import runs, tokens
-from usage_pipeline.rollups.assets import tokens_daily
 from usage_pipeline.rollups.rollup import Outcome, Span
-from usage_pipeline.sources import specs
 from usage_pipeline.warehouse import backfills, errand
 from usage_pipeline.warehouse.backfills import Asked
 from usage_pipeline.warehouse.connections import Role, Warehouse
@@ -22,13 +20,14 @@ from usage_pipeline_tests.factories import NOON, Chat
 FIRST = NOON.date() - timedelta(days=NOON.weekday())
 LAST = FIRST + timedelta(days=13)
 SPANS = [Span.holding(rollups[name], FIRST, LAST) for name in ("tokens_daily", "tokens_weekly")]
+IDS = tuple(str(UUID(int=number)) for number in range(1, 5))
 ASKED = Asked(tuple(span.rollup.name for span in SPANS), FIRST, LAST, "1", 16)
 
 
 def materialize(warehouse: Warehouse, span: Span, run_id: str) -> None:
     """One Dagster run over a span."""
     first, last = (partitions.key(span.rollup.grain, span.windows[place]) for place in (0, -1))
-    ours = dg.Definitions([*specs.specs(), tokens_daily, *assets()], resources={"warehouse": warehouse})
+    ours = dg.Definitions(defs.assets, resources={"warehouse": warehouse})
     with dg.DagsterInstance.ephemeral() as instance:
         ours.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=instance,
@@ -64,20 +63,20 @@ def the_only_one(warehouse: Warehouse) -> backfills.Backfill:
 def test_runs_of_a_command_are_one_backfill(chat: Chat, warehouse: Warehouse) -> None:
     """With a record a run, the same command would find none of its own and begin anew."""
     chat.answer()
-    assert [each.said for each in command(warehouse, "a", "b")] == ["computed"] * 16
+    assert [each.said for each in command(warehouse, *IDS[:2])] == ["computed"] * 16
     found = the_only_one(warehouse)
-    assert (found.run_ids, found.state, found.finished_count) == (("a", "b"), "interrupted", 16)
-    again = command(warehouse, "c", "d", backfill_id=found.id)
+    assert (found.run_ids, found.state, found.finished_count) == (IDS[:2], "interrupted", 16)
+    again = command(warehouse, *IDS[2:], backfill_id=found.id)
     assert [each.is_kept for each in again] == [True] * 16
-    assert the_only_one(warehouse).run_ids == ("a", "b", "c", "d")
+    assert the_only_one(warehouse).run_ids == IDS
 
 
 def test_a_week_is_not_finished_when_its_days_have_changed(chat: Chat, warehouse: Warehouse) -> None:
     """Somebody computed a day between the two commands: the week that was made before lacks its answers."""
-    command(warehouse, "a", "b")
+    command(warehouse, *IDS[:2])
     chat.answer()
     tokens.run(warehouse, Grain.DAILY, SPANS[0].windows[NOON.weekday()], "another")
-    again = command(warehouse, "c", "d", backfill_id=the_only_one(warehouse).id)
+    again = command(warehouse, *IDS[2:], backfill_id=the_only_one(warehouse).id)
     fresh = [each for each in again if not each.is_kept]
     assert [(each.rollup, each.entry.totals["message_count"]) for each in fresh] == [
         ("tokens_daily", 1),
