@@ -55,7 +55,7 @@ def backfill(
     if as_json:
         raise click.UsageError("--json goes with --list", context)
     if not assets or first is None or last is None:
-        words = {"an ASSET, or `all`,": assets or None, "--from": first, "--to": last}
+        words = {"an ASSET or `all`": assets or None, "--from": first, "--to": last}
         lacking = ", ".join(word for word, given in words.items() if given is None)
         raise click.UsageError(f"{lacking} is missing (or give --list)", context)
     with stack.ending_on_signals(), session.opened(dagster=not dry_run) as (found, _):
@@ -97,7 +97,8 @@ def _run(found: "Settings", job: Job) -> "list[Outcome]":
     stack.prepare(found)
     outcomes: list[Outcome] = []
     with _plainly(), dg.DagsterInstance.get() as instance, ExitStack() as running:
-        progress = running.enter_context(console.bar(job.names, job.asked.period_count))
+        what = job.names if len(job.spans) == 1 else f"{len(job.spans)} assets"
+        progress = running.enter_context(console.bar(what, job.asked.period_count))
 
         def watch(outcome: "Outcome") -> None:
             outcomes.append(outcome)

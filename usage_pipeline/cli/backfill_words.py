@@ -112,6 +112,7 @@ def summary(job: "Job", outcomes: "Sequence[Outcome]", seconds: float) -> list[s
         f"{changed:,} changed" + (f"; {kept:,} stood already" if kept else ""),
         f"rows inserted {inserted:,} · updated {updated:,} · deleted {deleted:,}",
         *_differences(job, [each for each in fresh if each.changed and each.before]),
+        *_kept(job, fresh),
         *_not_computed(job, outcomes),
     ]
 
@@ -133,6 +134,15 @@ def _differences(job: "Job", changed: "Sequence[Outcome]") -> Iterator[str]:
     if len(changed) > _CHANGES_SHOWN:
         rest = len(changed) - _CHANGES_SHOWN
         yield f"  and {rest:,} period{'' if rest == 1 else 's'} more"
+
+
+def _kept(job: "Job", fresh: "Sequence[Outcome]") -> Iterator[str]:
+    """What sealed periods hold beyond the source: somebody deleted or edited it later."""
+    for span in job.spans:
+        kept = sum(each.entry.kept_rows for each in fresh if each.rollup == span.rollup.name)
+        if kept > 0:
+            gone = f"{kept:,} of the answers counted are gone from the source"
+            yield f"  {span.rollup.name}: {gone}; sealed, they stay"
 
 
 def _not_computed(job: "Job", outcomes: "Sequence[Outcome]") -> Iterator[str]:

@@ -273,6 +273,25 @@ def test_every_grain_at_once(checkout: Checkout, server: Server) -> None:
         assert changed.count("+1 answers  +15 tokens") == 3
 
 
+def test_what_is_gone_from_the_source_is_told(checkout: Checkout, server: Server) -> None:
+    """A number that no longer agrees with the chat looks like a mistake, unless it says why."""
+    with cloned(server, TEMPLATE) as name:
+        own = Own(checkout, server, name)
+        own.start = str(LONG_AGO)
+        with own.connect() as connection:
+            Chat(connection).answer(at=datetime.combine(LONG_AGO, datetime.min.time(), UTC))
+        words = ("backfill", "tokens_daily", "--from", str(LONG_AGO), "--to", str(LONG_AGO))
+        assert own(*words).code == 0
+        with own.connect() as connection:
+            connection.execute("delete from public.chat_messages_v2")
+        kept = own(*words)
+        assert kept.code == 0, kept.said
+        assert "0 changed" in kept.said
+        assert (
+            "tokens_daily: 1 of the answers counted are gone from the source; sealed, they stay" in kept.said
+        )
+
+
 def test_a_period_that_lacks_its_days(checkout: Checkout, server: Server) -> None:
     """A month of some of its days looks like one that is whole: it is refused, and the command does help."""
     with cloned(server, TEMPLATE) as name:
