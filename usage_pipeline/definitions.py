@@ -10,6 +10,7 @@ for category in (dg.BetaWarning, dg.PreviewWarning):
 from usage_pipeline import settings
 from usage_pipeline.rollups import tokens
 from usage_pipeline.rollups.assets import tokens_daily
+from usage_pipeline.rollups.session_totals_asset import session_totals
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse.connections import open_warehouse
 
@@ -19,7 +20,7 @@ rollups = {each.name: each for each in (tokens.DAILY,)}
 """What can be computed, by the asset's name."""
 
 defs = dg.Definitions(
-    assets=[*specs.specs(), *dg.with_source_code_references([tokens_daily])],
+    assets=[*specs.specs(), *dg.with_source_code_references([tokens_daily, session_totals])],
     resources={"warehouse": warehouse},
     executor=dg.in_process_executor,  # the work is done by the database; a process a step would only cost
 )
