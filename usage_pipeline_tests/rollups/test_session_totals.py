@@ -428,6 +428,23 @@ def test_the_chat_goes_on_while_sums_are_made(
     assert stored(chat) == {session.id: 15}
 
 
+def test_a_run_looks_after_it_has_waited(chat: Chat, enabled: Warehouse) -> None:
+    """Two runs that meet: the older sum must not be written over the newer one."""
+    session = chat.session()
+    chat.answer(conversation_id=session.conversation_id)
+    with enabled.begin(Role.WRITER) as connection:
+        state = switch.require(connection, TOTALS)
+    with enabled.begin(Role.WRITER) as other:
+        statements.run(other, "rollups.sql", "lock_session_totals")
+        runs = threading.Thread(target=work.keep, args=(enabled, TOTALS, state, [session.conversation_id]))
+        runs.start()
+        time.sleep(0.5)
+        chat.answer(conversation_id=session.conversation_id)
+        assert stored(chat) == {session.id: 0}
+    runs.join(20)
+    assert stored(chat) == {session.id: 30}
+
+
 def test_small_batches_each_commit(
     chat: Chat, enabled: Warehouse, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
