@@ -102,6 +102,7 @@ def test_conversations_that_users_share_are_unknown_without_their_days(
     """The users' counts add up to more than there are: with the days their ids are gone."""
     for user in (history.chat.user(), history.chat.user()):
         history.answers([date(2026, 1, 6)], user=user, conversation=UUID(int=7))
+    history.answers([date(2026, 1, 7)], user=history.chat.user(), conversation=UUID(int=7))
     history.compute_all(TODAY)
     assert total(history, Grain.WEEKLY, date(2026, 1, 6), date(2026, 1, 6)) == 1
     with server.connect(database) as connection:
@@ -118,6 +119,9 @@ def test_conversations_of_days_that_changed_since_are_not_those_of_their_week(hi
     assert total(history, Grain.WEEKLY, TODAY, TODAY) is None
     history.compute(Grain.WEEKLY, TODAY)
     assert total(history, Grain.WEEKLY, TODAY, TODAY) == 3
+    history.chat.connection.execute("update public.chat_messages_v2 set conversation_id = %s", [uuid4()])
+    history.compute(Grain.DAILY, date(2026, 1, 13))
+    assert total(history, Grain.WEEKLY, TODAY, TODAY) is None, "as many messages, but not the same"
 
 
 def test_an_open_period_is_partial_up_to_its_clock(history: History) -> None:
