@@ -1,0 +1,217 @@
+"""Histories as Hypothesis writes them: what may happen in one, and how one begins."""
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from usage_pipeline.periods.calendar import Grain
+from usage_pipeline_tests.derived import rungs
+from usage_pipeline_tests.derived.history import History
+from usage_pipeline_tests.derived.oracle import Why
+from usage_pipeline_tests.derived.rows import Answer, Owner, Usage
+from usage_pipeline_tests.derived.rungs import GRAINS, Period
+from usage_pipeline_tests.derived.world import AGENTS, CONVERSATIONS, SPOKEN, USERS, World, noon
+
+STARTS: Final = st.sampled_from([date(2025, 12, 24), date(2025, 12, 29), date(2025, 11, 28)])
+GRAIN: Final = st.sampled_from(GRAINS)
+USER: Final = st.sampled_from(USERS)
+USAGE: Final[st.SearchStrategy[Usage]] = st.sampled_from(list(SPOKEN))
+CONVERSATION: Final = st.sampled_from(CONVERSATIONS)
+SENDER: Final = st.sampled_from([Owner(None, agent) for agent in AGENTS] + [Owner(user, None) for user in USERS])
+OWNER: Final = st.sampled_from([Owner(user, AGENTS[0]) for user in (*USERS, None)])
+DAYS_AGO: Final = st.integers(0, 30)
+HOURS: Final = st.integers(0, 23)
+PICK: Final = st.integers(0, 40)
+
+
+class Runs(RuleBasedStateMachine):
+    """What happens in every history: answers as they come in, runs of anything in any order, and time."""
+
+    history: History
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.world = world
+
+    def check(self) -> None:
+        self.history.compare()
+
+    @rule(conversation=CONVERSATION, sender=SENDER, usage=USAGE)
+    def answer(self, conversation: UUID, sender: Owner, usage: Usage) -> None:
+        self.history.add(Answer(conversation, sender, self.history.oracle.now, usage))
+
+    @rule(conversation=CONVERSATION, sender=SENDER, usage=USAGE, hours=st.integers(1, 20))
+    def answer_ahead(self, conversation: UUID, sender: Owner, usage: Usage, hours: int) -> None:
+        """By a clock that is fast; the contract admits a day."""
+        at = self.history.oracle.now + timedelta(hours=hours)
+        self.history.add(Answer(conversation, sender, at, usage))
+
+    @rule(grain=GRAIN, ago=DAYS_AGO)
+    def run(self, grain: Grain, ago: int) -> None:
+        self.history.run(self.period(grain, ago))
+        self.check()
+
+    @rule(grain=GRAIN, ago=DAYS_AGO)
+    def run_twice(self, grain: Grain, ago: int) -> None:
+        """The second changes nothing."""
+        period = self.period(grain, ago)
+        self.history.run(period)
+        self.history.oracle.touched.clear()
+        self.check()
+        said = self.history.run(period)
+        assert isinstance(said, Why) or said[1:] == (0, 0, 0)
+        assert not self.history.oracle.touched
+        self.check()
+
+    @rule(grain=GRAIN, ago=DAYS_AGO, count=st.integers(2, 6), is_backwards=st.booleans())
+    def run_range(self, grain: Grain, ago: int, count: int, is_backwards: bool) -> None:
+        first = self.period(grain, ago)
+        asked = rungs.span(grain, first.first, self.history.today)[:count]
+        for period in reversed(asked) if is_backwards else asked:
+            self.history.run(period)
+        self.check()
+
+    @rule(grain=GRAIN, ago=DAYS_AGO, user=USER)
+    def call(self, grain: Grain, ago: int, user: UUID) -> None:
+        """The seed's function."""
+        self.history.call(self.period(grain, ago), user)
+        self.check()
+
+    @rule(hours=st.integers(1, 30))
+    def time_passes(self, hours: int) -> None:
+        self.history.clock(self.history.oracle.now + timedelta(hours=hours))
+
+    @rule(days=st.integers(1, 6))
+    def days_pass(self, days: int) -> None:
+        self.history.clock(self.history.oracle.now + timedelta(days=days))
+
+    @rule()
+    def night(self) -> None:
+        """Everything that is due runs; none of it is refused a second time."""
+        self.history.due()
+        self.history.night()
+        self.check()
+
+    def teardown(self) -> None:
+        """Nothing new happens: everything due seals in the end."""
+        if hasattr(self, "history") and not self.history.is_broken:
+            self.history.clock(self.history.latest + timedelta(days=4))
+            self.history.settle()
+
+    def period(self, grain: Grain, ago: int) -> Period:
+        """A period near today, or about the first day: a day before it at the earliest."""
+        earliest = self.history.oracle.first_day - timedelta(days=1)
+        days = (self.history.today - earliest).days + 2
+        return rungs.of(grain, self.history.today + timedelta(days=1) - timedelta(days=ago % days))
+
+
+class InTime(Runs):
+    """No answer is late, none is changed, and the clock is right: a reader always sees the truth."""
+
+    @initialize(first_day=STARTS, days=st.integers(0, 3))
+    def begin(self, first_day: date, days: int) -> None:
+        self.history = History(self.world, first_day, noon(first_day + timedelta(days=days)))
+
+    def check(self) -> None:
+        super().check()
+        self.history.reads_as_true()
+
+
+class Anything(Runs):
+    """Late rows, edits, moves, deletes, restatements, a clock set back, a start moved, and what has been pruned."""
+
+    @initialize(
+        first_day=STARTS,
+        days=st.integers(0, 18),
+        answers=st.lists(st.tuples(PICK, HOURS, CONVERSATION, SENDER, USAGE), max_size=8),
+        is_settled=st.booleans(),
+        is_pruned=st.booleans(),
+    )
+    def begin(
+        self, first_day: date, days: int, answers: list[Any], is_settled: bool, is_pruned: bool
+    ) -> None:
+        """Much of what matters happens to what is sealed already."""
+        self.history = History(self.world, first_day, noon(first_day + timedelta(days=days)))
+        self.history.add(*[
+            Answer(conversation, sender, self.instant(ago, hour), usage)
+            for ago, hour, conversation, sender, usage in answers
+        ])  # fmt: skip
+        if is_settled:
+            self.history.night()
+        if is_settled and is_pruned:
+            self.prune(Grain.DAILY, days)
+        self.check()
+
+    @rule(ago=DAYS_AGO, hour=HOURS, conversation=CONVERSATION, sender=SENDER, usage=USAGE)
+    def late_answer(self, ago: int, hour: int, conversation: UUID, sender: Owner, usage: Usage) -> None:
+        self.history.add(Answer(conversation, sender, self.instant(ago, hour), usage))
+
+    @rule(pick=PICK, usage=USAGE)
+    def edit(self, pick: int, usage: Usage) -> None:
+        self.change(pick, lambda answer: answer._replace(usage=usage))
+
+    @rule(pick=PICK, ago=DAYS_AGO, hour=HOURS)
+    def move(self, pick: int, ago: int, hour: int) -> None:
+        self.change(pick, lambda answer: answer._replace(at=self.instant(ago, hour)))
+
+    @rule(conversation=CONVERSATION, owner=OWNER)
+    def own(self, conversation: UUID, owner: Owner) -> None:
+        self.history.own(conversation, owner)
+
+    @rule(pick=PICK)
+    def delete(self, pick: int) -> None:
+        answers = sorted(self.history.oracle.answers)
+        gone = self.history.oracle.answers[answers[pick % len(answers)]] if answers else None
+        self.history.delete(lambda answer: answer is gone)
+
+    @rule(conversation=CONVERSATION)
+    def delete_conversation(self, conversation: UUID) -> None:
+        self.history.delete(lambda answer: answer.conversation == conversation)
+
+    @rule(grain=GRAIN, ago=DAYS_AGO, user=st.none() | USER, accept=st.booleans())
+    def restate(self, grain: Grain, ago: int, user: UUID | None, accept: bool) -> None:
+        self.history.restate(self.period(grain, ago), user, accept=accept)
+        self.check()
+
+    @rule(hours=st.integers(1, 24 * 8))
+    def clock_is_set_back(self, hours: int) -> None:
+        earliest = noon(self.history.oracle.first_day)
+        self.history.clock(max(earliest, self.history.oracle.now - timedelta(hours=hours)))
+
+    @rule(grain=st.sampled_from([Grain.DAILY, Grain.WEEKLY, Grain.MONTHLY]), ago=DAYS_AGO)
+    def prune(self, grain: Grain, ago: int) -> None:
+        period = self.period(grain, ago)
+        if grain is Grain.WEEKLY:
+            self.history.prune_week(period)
+        elif period.whole:
+            self.history.prune(period.whole, grain)
+        self.check()
+
+    @rule(ago=DAYS_AGO)
+    def horizon(self, ago: int) -> None:
+        day = max(self.history.oracle.first_day, self.history.today - timedelta(days=ago))
+        known = self.history.oracle.horizon
+        self.history.horizon(max(day, known.date()) if known else day)
+
+    @precondition(lambda self: self.history.oracle.first_day > date(2025, 11, 20))
+    @rule(days=st.integers(1, 4), conversation=CONVERSATION, sender=SENDER, usage=USAGE)
+    def start_is_moved(self, days: int, conversation: UUID, sender: Owner, usage: Usage) -> None:
+        """Older rows are found."""
+        first_day = self.history.oracle.first_day - timedelta(days=days)
+        self.history.start(first_day)
+        self.history.add(Answer(conversation, sender, noon(first_day), usage))
+
+    def change(self, pick: int, changed: Callable[[Answer], Answer]) -> None:
+        answers = sorted(self.history.oracle.answers)
+        if answers:
+            number = answers[pick % len(answers)]
+            self.history.write({number: changed(self.history.oracle.answers[number])})
+
+    def instant(self, ago: int, hour: int) -> datetime:
+        """An hour of a day since the start; of today, also one to come."""
+        days = (self.history.today - self.history.oracle.first_day).days + 1
+        return noon(self.history.today - timedelta(days=ago % days)) + timedelta(hours=hour - 12)
