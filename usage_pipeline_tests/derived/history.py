@@ -11,7 +11,7 @@ from usage_pipeline.periods.calendar import Grain, midnight
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups import tokens
 from usage_pipeline_tests.derived import rows, rungs
-from usage_pipeline_tests.derived.oracle import Entry, Intent, Oracle, Refused, Said, State, Version, Why
+from usage_pipeline_tests.derived.oracle import Entry, Intent, Oracle, Refused, Said, Standing, State, Version, Why
 from usage_pipeline_tests.derived.rows import NOBODY, Answer, Owner
 from usage_pipeline_tests.derived.rungs import GRAINS, Period
 from usage_pipeline_tests.derived.world import AGENTS, CONVERSATIONS, USERS, Recorded, Stored, World
@@ -82,6 +82,11 @@ class History:
         self.latest = max(self.latest, instant)
         self.world.set_clock(instant)
 
+    def reconnect(self) -> None:
+        """What a session has planned or remembers must not matter."""
+        self.tell("a new session")
+        self.world.warehouse.dispose()
+
     def start(self, first_day: date) -> None:
         self.tell(f"the first day is now {first_day}")
         self.oracle.first_day = first_day
@@ -130,37 +135,36 @@ class History:
     def call(self, period: Period, user: UUID) -> Said_or_why:
         return self._both(period, Intent.USER, user, None)
 
-    def due(self) -> list[tuple[Period, str]]:
-        """What the ledger says is due of every grain, finer first."""
-        found = []
-        for grain in GRAINS:
-            mine = due.periods(self.world.warehouse, self.world.rollups[grain])
-            found += [(rungs.of(grain, each.window.start.date()), each.reason) for each in mine]
-            asked = [period for period, _ in found if period.grain == grain]
-            self._require(asked == self.oracle.due(grain), "due", asked, self.oracle.due(grain))
+    def due(self, grain: Grain) -> list[tuple[Period, str]]:
+        """What the ledger says is due, and why."""
+        said = due.periods(self.world.warehouse, self.world.rollups[grain])
+        found = [(rungs.of(grain, each.window.start.date()), each.reason) for each in said]
+        wanted = self.oracle.due(grain)
+        self._require([period for period, _ in found] == wanted, f"due of {grain}", found, wanted)
         return found
 
-    def night(self) -> list[Said_or_why]:
-        """Everything that is due runs, finer before coarser."""
-        return [
-            self.run(rungs.of(grain, each.window.start.date()))
-            for grain in GRAINS
-            for each in due.periods(self.world.warehouse, self.world.rollups[grain])
-        ]
+    def night(self) -> set[str]:
+        """Everything that is due runs, finer before coarser; the reasons there were."""
+        reasons = set()
+        for grain in GRAINS:
+            for period, reason in self.due(grain):
+                self.run(period)
+                reasons.add(reason)
+        self.compare()
+        return reasons
 
     def settle(self) -> None:
-        """Nothing happens any more but nights: every period whose grace is over is sealed, and stays as it is."""
-        for _ in range(3):
-            self.night()
-            self.compare()
-        rest = [(period, reason) for period, reason in self.due() if reason != "recent"]
-        self._require(not rest, "still due", rest, [])
+        """Nights go on and nothing else: every period whose grace is over is sealed, and stays as it is."""
+        nights = 0
+        while self.night() - {"recent"}:
+            nights += 1
+            self._require(nights < 4, "still due", [self.due(grain) for grain in GRAINS], "nothing")
         for grain in GRAINS:
             for period in rungs.span(grain, self.oracle.first_day, self.today):
-                is_done = self.oracle.state(period) in (State.SEALED, State.PRUNED)
-                is_out = self.oracle.standing(period) not in ("stands", "missing")
-                if self.oracle.is_over(period) and not is_done and not is_out:
-                    self._require(False, f"{period} never seals", self.oracle.state(period), State.SEALED)
+                state, standing = self.oracle.state(period), self.oracle.standing(period)
+                is_done = state in (State.SEALED, State.PRUNED) or standing in (Standing.EMPTY, Standing.PRUNED)
+                is_late = self.oracle.is_over(period) and not is_done
+                self._require(not is_late, f"{period} never seals", state, State.SEALED)
 
     def _both(
         self, period: Period, intent: Intent, user: UUID | None, reason: str | None

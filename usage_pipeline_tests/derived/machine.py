@@ -60,7 +60,6 @@ class Runs(RuleBasedStateMachine):
         """The second changes nothing."""
         period = self.period(grain, ago)
         self.history.run(period)
-        self.history.oracle.touched.clear()
         self.check()
         said = self.history.run(period)
         assert isinstance(said, Why) or said[1:] == (0, 0, 0)
@@ -91,10 +90,12 @@ class Runs(RuleBasedStateMachine):
 
     @rule()
     def night(self) -> None:
-        """Everything that is due runs; none of it is refused a second time."""
-        self.history.due()
         self.history.night()
         self.check()
+
+    @rule()
+    def reconnect(self) -> None:
+        self.history.reconnect()
 
     def teardown(self) -> None:
         """Nothing new happens: everything due seals in the end."""
@@ -126,24 +127,21 @@ class Anything(Runs):
 
     @initialize(
         first_day=STARTS,
-        days=st.integers(0, 18),
+        days=st.sampled_from([0, 3, 6, 10, 16]),
         answers=st.lists(st.tuples(PICK, HOURS, CONVERSATION, SENDER, USAGE), max_size=8),
-        is_settled=st.booleans(),
-        is_pruned=st.booleans(),
+        age=st.sampled_from(["new", "settled", "pruned"]),
     )
-    def begin(
-        self, first_day: date, days: int, answers: list[Any], is_settled: bool, is_pruned: bool
-    ) -> None:
+    def begin(self, first_day: date, days: int, answers: list[Any], age: str) -> None:
         """Much of what matters happens to what is sealed already."""
         self.history = History(self.world, first_day, noon(first_day + timedelta(days=days)))
         self.history.add(*[
             Answer(conversation, sender, self.instant(ago, hour), usage)
             for ago, hour, conversation, sender, usage in answers
         ])  # fmt: skip
-        if is_settled:
+        if age != "new":
             self.history.night()
-        if is_settled and is_pruned:
-            self.prune(Grain.DAILY, days)
+        if age == "pruned":
+            self.history.prune(rungs.of(Grain.MONTHLY, first_day), Grain.DAILY)
         self.check()
 
     @rule(ago=DAYS_AGO, hour=HOURS, conversation=CONVERSATION, sender=SENDER, usage=USAGE)
