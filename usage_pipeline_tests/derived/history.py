@@ -33,6 +33,7 @@ class History:
         self.oracle = Oracle(first_day, GRACE, now, owners=dict(OWNERS))
         self.told = [f"the first day is {first_day}, and it is {now:%Y-%m-%d %H:%M}"]
         self.latest = now
+        self.changed_day = first_day
         self.is_broken = False
         self.accepted: set[Period] = set()
         self._stored: Mapping[tuple[Period, UUID], Stored] = {}
@@ -55,6 +56,7 @@ class History:
         for number, answer in answers.items():
             before = self.oracle.answers.get(number)
             self.tell(f"answer {number.int} {'is now' if before else 'comes in:'} {_in_words(answer)}")
+            self.changed_day = min(answer.at.date(), self.today)
         self.oracle.answers.update(answers)
         self.world.write(answers)
 
@@ -66,7 +68,7 @@ class History:
         gone = [number for number, answer in self.oracle.answers.items() if is_meant(answer)]
         self.tell(f"deleted: answers {', '.join(str(number.int) for number in gone) or 'none'}")
         for number in gone:
-            del self.oracle.answers[number]
+            self.changed_day = min(self.oracle.answers.pop(number).at.date(), self.today)
         self.world.delete(gone)
 
     def own(self, conversation: UUID, owner: Owner) -> None:

@@ -23,9 +23,10 @@ USAGE: Final[st.SearchStrategy[Usage]] = st.sampled_from(list(SPOKEN))
 CONVERSATION: Final = st.sampled_from(CONVERSATIONS)
 SENDER: Final = st.sampled_from([Owner(None, agent) for agent in AGENTS] + [Owner(user, None) for user in USERS])
 OWNER: Final = st.sampled_from([Owner(user, AGENTS[0]) for user in (*USERS, None)])
-DAYS_AGO: Final = st.integers(0, 30)
+DAYS_AGO: Final = st.integers(0, 59)
 HOURS: Final = st.integers(0, 23)
 PICK: Final = st.integers(0, 40)
+ANSWERS: Final = st.lists(st.tuples(PICK, HOURS, CONVERSATION, SENDER, USAGE), max_size=8)
 
 
 class Runs(RuleBasedStateMachine):
@@ -103,11 +104,22 @@ class Runs(RuleBasedStateMachine):
             self.history.clock(self.history.latest + timedelta(days=4))
             self.history.settle()
 
+    @rule(ago=DAYS_AGO)
+    def climb(self, ago: int) -> None:
+        """A day, then what is made from it."""
+        day = self.period(Grain.DAILY, ago).first
+        for grain in GRAINS:
+            self.history.run(rungs.of(grain, day))
+        self.check()
+
     def period(self, grain: Grain, ago: int) -> Period:
-        """A period near today, or about the first day: a day before it at the earliest."""
+        """The one that holds the last change, or any from the day before the first to the one to come."""
+        place, is_elsewhere = divmod(ago, 2)
+        if not is_elsewhere:
+            return rungs.of(grain, self.history.changed_day)
         earliest = self.history.oracle.first_day - timedelta(days=1)
         days = (self.history.today - earliest).days + 2
-        return rungs.of(grain, self.history.today + timedelta(days=1) - timedelta(days=ago % days))
+        return rungs.of(grain, self.history.today + timedelta(days=1) - timedelta(days=place % days))
 
 
 class InTime(Runs):
@@ -128,21 +140,13 @@ class Anything(Runs):
     @initialize(
         first_day=STARTS,
         days=st.sampled_from([0, 3, 6, 10, 16]),
-        answers=st.lists(st.tuples(PICK, HOURS, CONVERSATION, SENDER, USAGE), max_size=8),
-        age=st.sampled_from(["new", "settled", "pruned"]),
+        answers=ANSWERS,
+        is_settled=st.booleans(),
     )
-    def begin(self, first_day: date, days: int, answers: list[Any], age: str) -> None:
-        """Much of what matters happens to what is sealed already."""
-        self.history = History(self.world, first_day, noon(first_day + timedelta(days=days)))
-        self.history.add(*[
-            Answer(conversation, sender, self.instant(ago, hour), usage)
-            for ago, hour, conversation, sender, usage in answers
-        ])  # fmt: skip
-        if age != "new":
+    def begin(self, first_day: date, days: int, answers: list[Any], is_settled: bool) -> None:
+        self.grow(first_day, days, answers)
+        if is_settled:
             self.history.night()
-        if age == "pruned":
-            self.history.prune(rungs.of(Grain.MONTHLY, first_day), Grain.DAILY)
-        self.check()
 
     @rule(ago=DAYS_AGO, hour=HOURS, conversation=CONVERSATION, sender=SENDER, usage=USAGE)
     def late_answer(self, ago: int, hour: int, conversation: UUID, sender: Owner, usage: Usage) -> None:
@@ -203,6 +207,13 @@ class Anything(Runs):
         self.history.start(first_day)
         self.history.add(Answer(conversation, sender, noon(first_day), usage))
 
+    def grow(self, first_day: date, days: int, answers: list[Any]) -> None:
+        self.history = History(self.world, first_day, noon(first_day + timedelta(days=days)))
+        self.history.add(*[
+            Answer(conversation, sender, self.instant(ago, hour), usage)
+            for ago, hour, conversation, sender, usage in answers
+        ])  # fmt: skip
+
     def change(self, pick: int, changed: Callable[[Answer], Answer]) -> None:
         answers = sorted(self.history.oracle.answers)
         if answers:
@@ -213,3 +224,24 @@ class Anything(Runs):
         """An hour of a day since the start; of today, also one to come."""
         days = (self.history.today - self.history.oracle.first_day).days + 1
         return noon(self.history.today - timedelta(days=ago % days)) + timedelta(hours=hour - 12)
+
+
+class Aged(Anything):
+    """The same where all is sealed to begin with, and the days of the first month may be gone."""
+
+    @initialize(
+        age=st.sampled_from([(date(2025, 12, 29), 9), (date(2025, 11, 28), 6), (date(2025, 12, 29), 37)]),
+        answers=ANSWERS,
+        gone=st.sampled_from([(), (Grain.DAILY,), (Grain.DAILY, Grain.MONTHLY)]),
+    )
+    def begin(self, age: tuple[date, int], answers: list[Any], gone: tuple[Grain, ...]) -> None:
+        first_day, days = age
+        self.grow(first_day, days, answers)
+        self.history.night()
+        for grain in gone:
+            whole = rungs.of(grain, first_day).whole
+            assert whole
+            self.history.prune(whole, grain)
+
+    def teardown(self) -> None:
+        """It is settled as it is."""

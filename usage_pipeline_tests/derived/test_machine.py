@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from usage_pipeline.warehouse.embedded import Server
-from usage_pipeline_tests.derived.machine import Anything, InTime, Runs
+from usage_pipeline_tests.derived.machine import Aged, Anything, InTime, Runs
 from usage_pipeline_tests.derived.world import World, opened
 
-HISTORIES: Final = {Anything: 150, InTime: 50}
+HISTORIES: Final = {Anything: 80, Aged: 80, InTime: 40}
 
 
 @pytest.fixture(scope="module")
