@@ -17,7 +17,7 @@ class Due:
 
 
 def periods(warehouse: Warehouse, rollup: Rollup) -> list[Due]:
-    """What is due of one rollup by the database's clock, oldest first; finer rollups are to run before coarser."""
+    """What is due of one rollup by the database's clock, oldest first; finer rollups run before coarser."""
     with warehouse.begin(Role.WRITER) as connection:
         rows = statements.run(connection, "derived.sql", "due_periods", rollup=rollup.name)
         return [Due(Window(row.period_start, row.period_end), row.reason) for row in rows]

@@ -11,7 +11,17 @@ from usage_pipeline.periods.calendar import Grain, midnight
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups import tokens
 from usage_pipeline_tests.derived import rows, rungs
-from usage_pipeline_tests.derived.oracle import Entry, Intent, Oracle, Refused, Said, Standing, State, Version, Why
+from usage_pipeline_tests.derived.oracle import (
+    Entry,
+    Intent,
+    Oracle,
+    Refused,
+    Said,
+    Standing,
+    State,
+    Version,
+    Why,
+)
 from usage_pipeline_tests.derived.rows import NOBODY, Answer, Owner
 from usage_pipeline_tests.derived.rungs import GRAINS, Period
 from usage_pipeline_tests.derived.world import AGENTS, CONVERSATIONS, USERS, Recorded, Stored, World
@@ -164,17 +174,20 @@ class History:
         for grain in GRAINS:
             for period in rungs.span(grain, self.oracle.first_day, self.today):
                 state, standing = self.oracle.state(period), self.oracle.standing(period)
-                is_done = state in (State.SEALED, State.PRUNED) or standing in (Standing.EMPTY, Standing.PRUNED)
+                is_done = state in (State.SEALED, State.PRUNED) or standing in (
+                    Standing.EMPTY,
+                    Standing.PRUNED,
+                )
                 is_late = self.oracle.is_over(period) and not is_done
                 self._require(not is_late, f"{period} never seals", state, State.SEALED)
 
-    def _both(
-        self, period: Period, intent: Intent, user: UUID | None, reason: str | None
-    ) -> Said_or_why:
+    def _both(self, period: Period, intent: Intent, user: UUID | None, reason: str | None) -> Said_or_why:
         found, checksum = self._run(period, intent, user, reason)
         expected, missing = self._expect(period, intent, user, reason)
         whom = f" for {user.int}" if user else ""
-        self.tell(f"{intent} {period}{whom}: {found if isinstance(found, Refusal) else ' '.join(map(str, found))}")
+        self.tell(
+            f"{intent} {period}{whom}: {found if isinstance(found, Refusal) else ' '.join(map(str, found))}"
+        )
         if isinstance(expected, Why):
             is_so = isinstance(found, Refusal) and re.search(rf"{expected}( [-\d]+)?$", found.what)
             is_named = isinstance(found, Refusal) and all(each.words in found.why for each in missing[:5])
@@ -217,7 +230,7 @@ class History:
     # What must be true after every step.
 
     def compare(self) -> None:
-        """The whole of what is stored and recorded is what the oracle says, and only what changed was written."""
+        """All that is stored and recorded is what the oracle says, and only what changed was written."""
         stored, ledger = self.world.stored(), self.world.ledger()
         wanted = {
             (period, user): row
@@ -271,7 +284,9 @@ class History:
         """Equal rows have equal checksums, and no others."""
         version = (period.grain, self.oracle.entries[period].version)
         known = self._checksums.setdefault(version, checksum)
-        others = {other for other, mark in self._checksums.items() if mark == checksum and other[0] == period.grain}
+        others = {
+            other for other, mark in self._checksums.items() if mark == checksum and other[0] == period.grain
+        }
         self._require(known == checksum and others == {version}, f"checksum of {period}", checksum, known)
 
     def _wanted(self, period: Period, entry: Entry) -> tuple[object, ...]:
@@ -315,22 +330,26 @@ class History:
             if recorded.source_rows is None or recorded.state == State.PRUNED:
                 continue
             books = recorded.source_rows + recorded.kept_rows
-            self._require(recorded.message_count == books, f"the books of {period}", recorded.message_count, books)
+            self._require(
+                recorded.message_count == books, f"the books of {period}", recorded.message_count, books
+            )
             if recorded.hourly_rows is not None:
                 hours = sum(recorded.hourly_rows)
-                self._require(hours == recorded.source_rows, f"hours of {period}", hours, recorded.source_rows)
+                self._require(
+                    hours == recorded.source_rows, f"hours of {period}", hours, recorded.source_rows
+                )
 
     def _equal(self, what: str, found: Mapping[Any, Any], wanted: Mapping[Any, Any]) -> None:
-        if found != wanted:
-            keys = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
-            differ = {key: (found.get(key), wanted.get(key)) for key in keys}
-            self._require(False, what, *zip(*differ.values(), strict=True), keys)
+        """Only what differs is told."""
+        keys = sorted(key for key in {*found, *wanted} if found.get(key) != wanted.get(key))
+        for key in keys:
+            self._require(False, f"{what} of {key}", found.get(key), wanted.get(key))
 
-    def _require(self, is_so: bool, what: str, found: object, wanted: object, where: object = "") -> None:
+    def _require(self, is_so: bool, what: str, found: object, wanted: object) -> None:
         if not is_so:
             self.is_broken = True
             story = "\n".join(f"  {line}" for line in self.told)
-            raise AssertionError(f"{what} {where}\n  found  {found}\n  wanted {wanted}\nafter\n{story}")
+            raise AssertionError(f"{what}\n  found  {found}\n  wanted {wanted}\nafter\n{story}")
 
 
 def _found(recorded: Recorded) -> tuple[object, ...]:

@@ -5,8 +5,16 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+import hypothesis
+from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline_tests.derived import rungs
@@ -21,12 +29,44 @@ GRAIN: Final = st.sampled_from(GRAINS)
 USER: Final = st.sampled_from(USERS)
 USAGE: Final[st.SearchStrategy[Usage]] = st.sampled_from(list(SPOKEN))
 CONVERSATION: Final = st.sampled_from(CONVERSATIONS)
-SENDER: Final = st.sampled_from([Owner(None, agent) for agent in AGENTS] + [Owner(user, None) for user in USERS])
+SENDER: Final = st.sampled_from(
+    [Owner(None, agent) for agent in AGENTS] + [Owner(user, None) for user in USERS]
+)
 OWNER: Final = st.sampled_from([Owner(user, AGENTS[0]) for user in (*USERS, None)])
 DAYS_AGO: Final = st.integers(0, 59)
 HOURS: Final = st.integers(0, 23)
+AGES: Final = st.sampled_from([(date(2025, 12, 29), 9), (date(2025, 11, 28), 6), (date(2025, 12, 29), 37)])
+CLIMBS: Final = st.booleans()
 PICK: Final = st.integers(0, 40)
 ANSWERS: Final = st.lists(st.tuples(PICK, HOURS, CONVERSATION, SENDER, USAGE), max_size=8)
+
+
+STEPS: Final = 25
+
+
+def histories(machine: "type[Runs]", world: World, count: int) -> None:
+    """The same ones every time; a failure tells its history, which `dev.py soak` would also shorten."""
+    _run(machine, world, hypothesis.settings(derandomize=True, phases=[Phase.generate]), count, None)
+
+
+def random_histories(machine: "type[Runs]", world: World, count: int, seed: int) -> None:
+    """Those of one seed; one that fails is shortened."""
+    phases = [Phase.generate, Phase.shrink]
+    _run(machine, world, hypothesis.settings(database=None, phases=phases), count, seed)
+
+
+def _run(
+    machine: "type[Runs]", world: World, settings: hypothesis.settings, count: int, seed: int | None
+) -> None:
+    def begin() -> Runs:
+        return machine(world)
+
+    factory: Any = begin if seed is None else hypothesis.seed(seed)(begin)
+    wanted = hypothesis.settings(
+        settings, max_examples=count, stateful_step_count=STEPS, deadline=None,
+        suppress_health_check=list(HealthCheck), report_multiple_bugs=False,
+    )  # fmt: skip
+    run_state_machine_as_test(factory, settings=wanted)
 
 
 class Runs(RuleBasedStateMachine):
@@ -107,7 +147,9 @@ class Runs(RuleBasedStateMachine):
     @rule(ago=DAYS_AGO)
     def climb(self, ago: int) -> None:
         """A day, then what is made from it."""
-        day = self.period(Grain.DAILY, ago).first
+        self.run_up(self.period(Grain.DAILY, ago).first)
+
+    def run_up(self, day: date) -> None:
         for grain in GRAINS:
             self.history.run(rungs.of(grain, day))
         self.check()
@@ -135,7 +177,7 @@ class InTime(Runs):
 
 
 class Anything(Runs):
-    """Late rows, edits, moves, deletes, restatements, a clock set back, a start moved, and what has been pruned."""
+    """Late rows, edits, moves, deletes, restatements, a clock set back, a start moved, what is pruned."""
 
     @initialize(
         first_day=STARTS,
@@ -148,13 +190,17 @@ class Anything(Runs):
         if is_settled:
             self.history.night()
 
-    @rule(ago=DAYS_AGO, hour=HOURS, conversation=CONVERSATION, sender=SENDER, usage=USAGE)
-    def late_answer(self, ago: int, hour: int, conversation: UUID, sender: Owner, usage: Usage) -> None:
+    @rule(ago=DAYS_AGO, hour=HOURS, conversation=CONVERSATION, sender=SENDER, usage=USAGE, climbs=CLIMBS)
+    def late_answer(
+        self, ago: int, hour: int, conversation: UUID, sender: Owner, usage: Usage, climbs: bool
+    ) -> None:
         self.history.add(Answer(conversation, sender, self.instant(ago, hour), usage))
+        self.follow(climbs)
 
-    @rule(pick=PICK, usage=USAGE)
-    def edit(self, pick: int, usage: Usage) -> None:
+    @rule(pick=PICK, usage=USAGE, climbs=CLIMBS)
+    def edit(self, pick: int, usage: Usage, climbs: bool) -> None:
         self.change(pick, lambda answer: answer._replace(usage=usage))
+        self.follow(climbs)
 
     @rule(pick=PICK, ago=DAYS_AGO, hour=HOURS)
     def move(self, pick: int, ago: int, hour: int) -> None:
@@ -164,15 +210,17 @@ class Anything(Runs):
     def own(self, conversation: UUID, owner: Owner) -> None:
         self.history.own(conversation, owner)
 
-    @rule(pick=PICK)
-    def delete(self, pick: int) -> None:
+    @rule(pick=PICK, climbs=CLIMBS)
+    def delete(self, pick: int, climbs: bool) -> None:
         answers = sorted(self.history.oracle.answers)
         gone = self.history.oracle.answers[answers[pick % len(answers)]] if answers else None
         self.history.delete(lambda answer: answer is gone)
+        self.follow(climbs)
 
-    @rule(conversation=CONVERSATION)
-    def delete_conversation(self, conversation: UUID) -> None:
+    @rule(conversation=CONVERSATION, climbs=CLIMBS)
+    def delete_conversation(self, conversation: UUID, climbs: bool) -> None:
         self.history.delete(lambda answer: answer.conversation == conversation)
+        self.follow(climbs)
 
     @rule(grain=GRAIN, ago=DAYS_AGO, user=st.none() | USER, accept=st.booleans())
     def restate(self, grain: Grain, ago: int, user: UUID | None, accept: bool) -> None:
@@ -207,6 +255,10 @@ class Anything(Runs):
         self.history.start(first_day)
         self.history.add(Answer(conversation, sender, noon(first_day), usage))
 
+    def follow(self, climbs: bool) -> None:
+        if climbs:
+            self.run_up(self.history.changed_day)
+
     def grow(self, first_day: date, days: int, answers: list[Any]) -> None:
         self.history = History(self.world, first_day, noon(first_day + timedelta(days=days)))
         self.history.add(*[
@@ -230,7 +282,7 @@ class Aged(Anything):
     """The same where all is sealed to begin with, and the days of the first month may be gone."""
 
     @initialize(
-        age=st.sampled_from([(date(2025, 12, 29), 9), (date(2025, 11, 28), 6), (date(2025, 12, 29), 37)]),
+        age=AGES,
         answers=ANSWERS,
         gone=st.sampled_from([(), (Grain.DAILY,), (Grain.DAILY, Grain.MONTHLY)]),
     )

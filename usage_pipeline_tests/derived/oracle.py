@@ -135,7 +135,7 @@ class Oracle:
         return entry.state if entry else None
 
     def standing(self, period: Period) -> Standing:
-        """What is computed stands, what went with its month or year is pruned, and what cannot be is empty."""
+        """What is computed stands, what went with its month or year is pruned, what cannot be is empty."""
         state = self.state(period)
         if state in (State.OPEN, State.SEALED):
             return Standing.STANDS
@@ -176,9 +176,7 @@ class Oracle:
 
     def prunable(self, whole: Period, grain: Grain) -> list[Period]:
         """The periods that are pruned together, if each is proven; else none."""
-        there = [
-            each for each in rungs.within(grain, whole) if self.state(each) not in (None, State.PRUNED)
-        ]
+        there = [each for each in rungs.within(grain, whole) if self.state(each) not in (None, State.PRUNED)]
         return there if all(self._is_proven(each) for each in there) else []
 
     def prune(self, periods: Sequence[Period]) -> None:
@@ -216,7 +214,7 @@ class Oracle:
         return any(self.standing(each) is Standing.PRUNED for each in period.below)
 
     def _reading(self, period: Period, intent: Intent) -> _Reading:
-        """From what stands below, up to the first gap; from raw where that is gone, or where nothing lies below."""
+        """From what stands below, up to the first gap; from raw where that is gone, or where nothing is."""
         entry = self.entries.get(period)
         is_sealed = entry is not None and entry.state is State.SEALED
         covered_until = period.end if is_sealed else min(self.now, period.end)
@@ -243,7 +241,7 @@ class Oracle:
         self, period: Period, standing: Mapping[Period, Standing]
     ) -> tuple[list[Period], datetime]:
         """A gap begins where a period is missing, or where one is covered no further."""
-        parts = []
+        parts: list[Period] = []
         for each in period.below:
             if standing[each] is Standing.MISSING:
                 return parts, each.start
@@ -280,7 +278,9 @@ class Oracle:
         changes = {each for each in {*before, *after} if before.get(each) != after.get(each)}
         self.touched |= {(period, each) for each in changes}
         if entry and entry.state is State.SEALED:
-            why = reason or ("the source has more" if reading.parts is None else "the periods below it changed")
+            why = reason or (
+                "the source has more" if reading.parts is None else "the periods below it changed"
+            )
             self.restated += [
                 Restated(period, each, before.get(each), after.get(each), why) for each in sorted(changes)
             ]
@@ -349,7 +349,7 @@ def _touched(entry: Entry | None, covered_until: datetime, after: Rows) -> Entry
 def _kept(
     before: Rows, source: Rows, only: UUID | None, *, keeps: bool
 ) -> tuple[dict[UUID, Row], dict[UUID, tuple[int, int]]]:
-    """A sealed period read from raw: whoever would lose something stays as stored, and it is said by how much."""
+    """A sealed period read from raw: who would lose something stays as stored, and it is said by how much."""
     after: dict[UUID, Row] = {}
     kept: dict[UUID, tuple[int, int]] = {}
     for user in {*before, *source}:

@@ -7,12 +7,10 @@ from datetime import UTC, date, datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-import psycopg
 from psycopg.types.json import Jsonb
 
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.rollups import tokens
-from usage_pipeline.warehouse import embedded
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.conftest import TEMPLATE, cloned
@@ -80,21 +78,31 @@ class World:
         self._prepare()
 
     def _prepare(self) -> None:
-        """Whoever may appear is there, and every partition; plans are made once, they have tests of their own."""
+        """Whoever may appear is there, and every partition."""
         self.postgres.execute("insert into auth.users (id) select unnest(%s::uuid[])", [list(USERS)])
         self.postgres.execute(
-            "insert into public.agents (id, name) select id, 'Agent' from unnest(%s::uuid[]) id", [list(AGENTS)]
+            "insert into public.agents (id, name) select id, 'Agent' from unnest(%s::uuid[]) id",
+            [list(AGENTS)],
         )
         for grain, rollup in self.rollups.items():
             whole = rungs.span(grain, EARLIEST, LATEST)
             rollup.ensure_partitions(self.warehouse, whole[0].window, whole[-1].window)
+        self._plan_once()
+
+    def _plan_once(self) -> None:
+        """Planning is most of the time of a small run, and plans have tests of their own."""
         found = self.postgres.execute(
-            "select oid::regprocedure::text from pg_proc where proconfig @> '{plan_cache_mode=force_custom_plan}'"
+            "select oid::regprocedure::text from pg_proc"
+            " where proconfig @> '{plan_cache_mode=force_custom_plan}'"
         )
         for (function,) in found.fetchall():
-            self.postgres.execute(
-                f"alter function {function} set plan_cache_mode = force_generic_plan"  # noqa: S608
-            )
+            self.postgres.execute(f"alter function {function} set plan_cache_mode = force_generic_plan")
+
+    def install(self, functions: str) -> None:
+        """The text of a file of functions in place of what it says now."""
+        self.postgres.execute(functions.encode())
+        self._plan_once()
+        self.warehouse.dispose()
 
     def close(self) -> None:
         self.postgres.close()
@@ -121,7 +129,8 @@ class World:
     def set_policy(self, first_day: date, grace_days: int) -> None:
         self.postgres.execute(
             "insert into usage.rollup_policy (family, first_day, grace_days) values ('tokens', %s, %s)"
-            " on conflict (family) do update set first_day = excluded.first_day, grace_days = excluded.grace_days",
+            " on conflict (family) do update"
+            " set first_day = excluded.first_day, grace_days = excluded.grace_days",
             [first_day, grace_days],
         )
 
@@ -142,8 +151,8 @@ class World:
         """Each answer as it is now, new or changed."""
         with self.postgres.cursor() as cursor:
             cursor.executemany(
-                "insert into public.chat_messages_v2 (id, conversation_id, sender_user_id, sender_agent_id, role,"
-                " content, metadata, created_at) values (%s, %s, %s, %s, 'assistant', '{}', %s, %s)"
+                "insert into public.chat_messages_v2 (id, conversation_id, sender_user_id, sender_agent_id,"
+                " role, content, metadata, created_at) values (%s, %s, %s, %s, 'assistant', '{}', %s, %s)"
                 " on conflict (id) do update"
                 " set metadata = excluded.metadata, created_at = excluded.created_at",
                 [
@@ -179,9 +188,9 @@ class World:
 
     def stored(self) -> dict[tuple[Period, UUID], Stored]:
         found = self.postgres.execute(
-            "select period_type, period_start, user_id, xmin::text, total_prompt_tokens, total_completion_tokens,"
-            " total_tokens, message_count, unmetered_message_count, refused_message_count, conversation_count,"
-            " conversation_ids, agent_ids, last_activity from usage.user_token_usage"
+            "select period_type, period_start, user_id, xmin::text, total_prompt_tokens,"
+            " total_completion_tokens, total_tokens, message_count, unmetered_message_count,"
+            " refused_message_count, conversation_count, conversation_ids, agent_ids, last_activity from usage.user_token_usage"
         )
         return {
             (rungs.of(Grain(grain), start.date()), user): Stored(_row(values), version)
@@ -230,6 +239,6 @@ def noon(day: date) -> datetime:
 
 
 def _row(values: Sequence[Any]) -> Row:
-    conversations, agents, last_activity = values[-3:]
+    *counts, conversations, agents, last_activity = values
     ids = None if conversations is None else frozenset(conversations)
-    return Row(*values[:-3], ids, frozenset(agents), last_activity)
+    return Row._make((*counts, ids, frozenset(agents), last_activity))
