@@ -101,8 +101,34 @@ def a_day_older_than_a_pruned_month_comes_in_with_its_week(world: World) -> None
     history.settle()
 
 
+def a_day_that_was_only_called_is_a_gap(world: World) -> None:
+    """One user's row is not the day: the week is whole up to it, and no further."""
+    history = begun(world, CHRISTMAS_EVE, now=CHRISTMAS_EVE)
+    for day in WEEK.below[2:4]:
+        history.clock(noon(day.first))
+        history.call(day, USERS[0])
+    assert history.run(WEEK) == Said("computed")
+    history.compare()
+    history.settle()
+
+
+def an_open_day_before_the_horizon_seals_as_it_stands(world: World) -> None:
+    """Its raw rows are gone before its grace was over; the first run of a session finds it."""
+    history = begun(world, CHRISTMAS_EVE, now=CHRISTMAS_EVE)
+    day = rungs.of(Grain.DAILY, CHRISTMAS_EVE)
+    history.clock(noon(CHRISTMAS_EVE) + timedelta(hours=1))
+    history.run(day)
+    history.horizon(date(2026, 1, 1))
+    history.clock(noon(date(2026, 1, 9)))
+    history.reconnect()
+    assert history.run(day) == Said("computed")
+    history.settle()
+    assert history.oracle.entries[rungs.of(Grain.YEARLY, CHRISTMAS_EVE)].rows
+
+
 STORIES: Final = (
     a_week_waits_for_its_days, a_call_reads_no_further_than_the_run, a_loss_accepted_below_climbs,
     a_row_as_long_as_before_may_grow, a_sealed_week_is_not_rebuilt_from_an_open_day,
-    a_day_older_than_a_pruned_month_comes_in_with_its_week,
+    a_day_older_than_a_pruned_month_comes_in_with_its_week, a_day_that_was_only_called_is_a_gap,
+    an_open_day_before_the_horizon_seals_as_it_stands,
 )  # fmt: skip

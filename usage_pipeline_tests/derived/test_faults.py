@@ -12,7 +12,7 @@ from usage_pipeline_tests.derived import stories
 from usage_pipeline_tests.derived.machine import Aged, Anything, InTime, Runs, histories
 from usage_pipeline_tests.derived.world import World, opened
 
-ENOUGH: Final = 30  # histories, and each fault below is told within them
+ENOUGH: Final = 100  # histories, and each fault below is told within them
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,9 @@ FAULTS: Final = (
     ),
     Fault(
         "what the seed's function has touched counts as computed",
-        "lock_below", "when held.state in ('open', 'sealed') then", "when held.state is not null then",
-        InTime,
+        "lock_below", "when held.state in ('open', 'sealed') then",
+        "when held.state in ('open', 'sealed', 'partial') then",
+        stories.a_day_that_was_only_called_is_a_gap,
     ),
     Fault(
         "a user whose messages are as many as before is left as stored",

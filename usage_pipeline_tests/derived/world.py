@@ -190,7 +190,8 @@ class World:
         found = self.postgres.execute(
             "select period_type, period_start, user_id, xmin::text, total_prompt_tokens,"
             " total_completion_tokens, total_tokens, message_count, unmetered_message_count,"
-            " refused_message_count, conversation_count, conversation_ids, agent_ids, last_activity from usage.user_token_usage"
+            " refused_message_count, conversation_count, conversation_ids, agent_ids, last_activity"
+            " from usage.user_token_usage"
         )
         return {
             (rungs.of(Grain(grain), start.date()), user): Stored(_row(values), version)
