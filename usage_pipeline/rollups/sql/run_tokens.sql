@@ -195,7 +195,7 @@ begin
     covered := led.covered_until;
     select
       0::bigint as inserted, 0::bigint as updated, 0::bigint as deleted, led.source_rows, led.hourly_rows,
-      led.unattributed_rows, led.total_only_rows, led.unmetered_rows, led.refused_rows, led.kept_rows, led.kept
+      led.source_rows as message_count, led.unattributed_rows, led.total_only_rows, led.unmetered_rows, led.refused_rows, led.kept_rows, led.kept
     into written;
   else
     select result.* into strict written
