@@ -8,7 +8,8 @@ from typing import Final
 import psycopg
 import pytest
 
-from usage_pipeline.periods.calendar import Grain, Window, windows
+from usage_pipeline.periods.calendar import Grain, Window, window, windows
+from usage_pipeline.refusals import Refusal
 from usage_pipeline.warehouse import embedded
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.derived import world as worlds
@@ -232,6 +233,18 @@ def test_a_run_waits_for_an_erasure(world: World) -> None:
             other.rollback()
             world.stage.settle()
             assert day.place == "begun"
+
+
+def test_a_day_that_was_only_locked_was_never_computed(world: World) -> None:
+    """A row made to be locked says nothing of the day: a month that took it for one would miss it."""
+    world.begin(OVER, is_daily_run=False)
+    day = window(Grain.DAILY, DAY)
+    world.master.execute(
+        "insert into usage.rollup_ledger (rollup, period_start, period_end) values ('tokens_daily', %s, %s)",
+        [day.start, day.end],
+    )
+    with pytest.raises(Refusal, match="never computed of tokens_daily: 2026-01-29"):
+        world.run(call("monthly"))
 
 
 MONTHS_SHARED: Final = b"select from usage.rollup_ledger where rollup = 'tokens_monthly' for share"
