@@ -93,6 +93,6 @@ as $$
     (held.totals ->> 'message_count')::bigint,
     held.total_only_rows
   from periods
-  left join held on held.period_start = periods.period_start
+  left join held on held.period_start = periods.period_start and held.computed_at is not null
   order by periods.period_start
 $$;
