@@ -101,6 +101,11 @@ def bounds(windows: Sequence[Window]) -> str:
     return f"--from {min(windows).start.date()} --to {min(last, datetime.now(UTC).date())}"
 
 
+def count(number: int, thing: str) -> str:
+    """So many of a thing."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def differences(grain: Grain, outcomes: "Sequence[Outcome]") -> list[str]:
     """What each changed period holds more or less than before, a line each."""
     lines = []

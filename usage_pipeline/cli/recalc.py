@@ -110,12 +110,10 @@ def _nothing_open(parts: "Sequence[Part]", person: "Person", first: date, last: 
     days = _reasons(parts[0])
     main = max(days, key=lambda why: len(days[why]))
     bounds = asked.bounds([each.window for each in days[main]])
-    fix = (
-        _fix("tokens_daily", main, bounds, person).partition(": ")[2].replace(f"{settings.program()} ", "$ ")
-    )
+    _, _, fix = _fix(parts[0].rollup.name, main, bounds, person).partition(": ")
     return Refusal(
         f"nothing from {first} to {last} can be recalculated",
         why="days: " + ", ".join(f"{len(each):,} {why}" for why, each in days.items()),
-        fix=fix or "ask for other days",
+        fix=fix.replace(f"{settings.program()} ", "$ ") or "ask for other days",
         exit_code=ATTENTION,
     )

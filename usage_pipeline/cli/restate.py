@@ -1,4 +1,4 @@
-"""`restate ASSET --from --to --reason`: sealed periods looked at again, and what they lost let go if that is said."""
+"""`restate ASSET --from --to --reason`: sealed periods looked at again; what is lost goes if that is said."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -157,12 +157,13 @@ def _facts(plan: _Plan) -> Iterator[tuple[str, str]]:
         named = asked.periods(grain, [each.window for each in periods])
         yield "left out", f"{len(periods):,} {why}: {named}"
     messages, tokens, users = _kept(plan)
-    yield "keeps", f"{messages:,} messages, {tokens:,} tokens of {users:,} users, when it was last looked at"
+    held = f"{asked.count(messages, 'message')}, {tokens:,} tokens of {asked.count(users, 'user')}"
+    yield "keeps", f"{held} beyond the source, when it was last looked at"
     if plan.wish.accepts_loss:
         yield (
             "loses",
             (
-                f"{sum(each.messages for each in plan.losses):,} messages, "
+                f"{asked.count(sum(each.messages for each in plan.losses), 'message')}, "
                 f"{sum(each.tokens for each in plan.losses):,} tokens that the source no longer has"
             ),
         )
@@ -176,7 +177,8 @@ def _facts(plan: _Plan) -> Iterator[tuple[str, str]]:
 
 
 def _amount(loss: "Loss") -> str:
-    return f"{loss.messages:,} messages  {loss.tokens:,} tokens  {loss.user_count:,} users"
+    messages, users = asked.count(loss.messages, "message"), asked.count(loss.user_count, "user")
+    return f"{messages}  {loss.tokens:,} tokens  {users}"
 
 
 def _kept(plan: _Plan) -> tuple[int, int, int]:
@@ -200,7 +202,7 @@ def _run(warehouse: "Warehouse", plan: _Plan) -> "list[Failed]":
     with console.bar(plan.wish.rollup.name, len(windows)) as progress:
         restated = list(_watched(restatement.run(warehouse, plan.wish, windows), progress.advance))
     done, failed = _parted(restated)
-    console.narrate(f"{_periods(len(done))} restated, {asked.rows(done)}")
+    console.narrate(f"{asked.count(len(done), 'period')} restated, {asked.rows(done)}")
     for line in asked.differences(plan.wish.rollup.grain, done):
         console.narrate(line)
     followed, refused = _parted(
@@ -239,14 +241,9 @@ def _tell_kept(plan: _Plan, outcomes: "Sequence[Outcome]") -> None:
     keeping = [each for each in outcomes if each.entry.kept_rows]
     for name in dict.fromkeys(each.rollup for each in keeping):
         held = [each for each in keeping if each.rollup == name]
-        count = sum(each.entry.kept_rows for each in held)
-        form = (
-            f"{settings.program()} restatements {name} --kept {asked.bounds([each.window for each in held])}"
-        )
+        messages = asked.count(sum(each.entry.kept_rows for each in held), "message")
+        bounds = asked.bounds([each.window for each in held])
         console.narrate(
-            f"{name} keeps {count:,} messages that the source no longer has, in {_periods(len(held))}: {form}"
+            f"{name} keeps {messages} that the source no longer has, in {asked.count(len(held), 'period')}: "
+            f"{settings.program()} restatements {name} --kept {bounds}"
         )
-
-
-def _periods(count: int) -> str:
-    return f"{count:,} period{'' if count == 1 else 's'}"

@@ -1,4 +1,4 @@
-"""`restatements`: what changed after the seal and why; with `--kept`, what is stored and the source no longer has."""
+"""`restatements`: what changed after the seal and why; `--kept`: what is stored and the source lost."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -69,7 +69,7 @@ def _words(shown: int, count: int, *, kept: bool) -> str:
         return "No sealed period keeps more than its source." if kept else "No sealed period was restated."
     what = "kept" if kept else "restated"
     rest = f", {shown:,} of them shown (--all: every one)" if shown < count else ""
-    return f"{count:,} row{'' if count == 1 else 's'} {what}{rest}."
+    return f"{asked.count(count, 'row')} {what}{rest}."
 
 
 def _show(lines: "Sequence[Restatement]") -> None:

@@ -1,4 +1,4 @@
-"""One user's rows brought up to date at every grain a range touches; what is sealed or was never computed is left."""
+"""One user's rows brought up to date at every grain a range touches; what is sealed or missing is left."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
