@@ -9,7 +9,20 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from usage_pipeline import refusals, settings
-from usage_pipeline.cli import again, backfill, demo, init, migrate, sources, status, up, usage
+from usage_pipeline.cli import (
+    again,
+    backfill,
+    demo,
+    init,
+    migrate,
+    recalc,
+    restate,
+    restatements,
+    sources,
+    status,
+    up,
+    usage,
+)  # fmt: skip
 from usage_pipeline.cli.console import narrate
 from usage_pipeline.refusals import Refusal
 
@@ -17,6 +30,7 @@ _EXAMPLES: Final = """\b
 Examples:
   usage-pipeline usage tokens --user "Ada Lovelace"
   usage-pipeline backfill all --from yesterday --to today
+  usage-pipeline recalc --user "Ada Lovelace" --from yesterday --to today
 """
 
 
@@ -31,6 +45,7 @@ def program() -> None:
 for command in (
     demo.demo, init.init, up.up, status.status,
     migrate.migrate, sources.sources, backfill.backfill, usage.usage,
+    restate.restate, restatements.restatements, recalc.recalc,
 ):  # fmt: skip
     program.add_command(command)
 

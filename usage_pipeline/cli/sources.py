@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from usage_pipeline import settings
-from usage_pipeline.cli import console, session_totals
+from usage_pipeline.cli import console, horizon, session_totals
 from usage_pipeline.refusals import ATTENTION, USAGE, Refusal
 from usage_pipeline.warehouse import session
 
@@ -36,6 +36,7 @@ def sources(context: click.Context, all_of_them: bool, as_json: bool) -> None:
     if context.invoked_subcommand is not None:
         return
     from usage_pipeline.sources import access, report
+    from usage_pipeline.warehouse import horizon as horizons
     from usage_pipeline.warehouse.connections import Role
 
     with session.opened() as (found, warehouse):
@@ -43,11 +44,16 @@ def sources(context: click.Context, all_of_them: bool, as_json: bool) -> None:
             adapter = access.active(connection, found.token_source)
         with warehouse.begin(Role.READER) as connection:
             made = report.make(connection, adapter.name, since=found.start if all_of_them else None)
+            begins = horizons.read(connection, horizon.FAMILY)
     if as_json:
-        console.emit_json(asdict(made), needs_attention=made.needs_attention)
+        console.emit_json(asdict(made), needs_attention=made.needs_attention, horizon=begins)
     else:
         _show(made)
+        console.output().print(horizon.words(begins))
     context.exit(ATTENTION if made.needs_attention else 0)
+
+
+sources.add_command(horizon.horizon)
 
 
 @sources.command()

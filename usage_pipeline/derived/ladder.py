@@ -22,3 +22,6 @@ LADDER: Final = (
     Step(tokens.rollup(Grain.MONTHLY), Grain.DAILY, "UTC month"),
     Step(tokens.rollup(Grain.YEARLY), Grain.MONTHLY, "UTC year"),
 )
+
+ROLLUPS: Final = {each.name: each for each in (tokens.DAILY, *(step.rollup for step in LADDER))}
+"""What seals, finest first, by the asset's name."""

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from usage_pipeline.sources import access
 from usage_pipeline.sources.adapters import Adapter
 from usage_pipeline.warehouse.functions import FunctionFile
 
@@ -17,5 +18,5 @@ RUNS: Final = tuple(
 
 
 def wanted(adapter: Adapter) -> tuple[FunctionFile, ...]:
-    """The active adapter's functions, the rollup's statement over them, and the runs that use it."""
-    return (adapter.functions, TOKENS_OF_WINDOW, *RUNS)
+    """The active adapter's functions, the rollup's statement over them, what guards it, and its runs."""
+    return (adapter.functions, TOKENS_OF_WINDOW, access.FUNCTIONS, *RUNS)

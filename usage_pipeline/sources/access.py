@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 from sqlalchemy import Connection
@@ -11,47 +10,23 @@ from usage_pipeline.refusals import Refusal
 from usage_pipeline.sources.adapters import ADAPTERS, Adapter, Column, Table
 from usage_pipeline.warehouse import statements
 from usage_pipeline.warehouse.connections import Role
+from usage_pipeline.warehouse.functions import FunctionFile
 
 READING_ROLES: Final = (Role.WRITER, Role.READER)
+FUNCTIONS: Final = FunctionFile("sources.sql", "source_access")
+"""The questions to the catalogue, as functions: the database asks them itself before it reads raw rows."""
 
 
 @dataclass(frozen=True)
 class Access:
-    """What one role may do with one table, as the catalogue says it."""
+    """What one role may read of one table; `obstacle`: why not everything, `remedy`: what removes it."""
 
     table_name: str
     role: str
     table_exists: bool
-    may_use_schema: bool
-    may_select: bool
     has_row_security: bool
-    has_policy: bool
-    restrictive_policy: str | None
-    hidden_base: str | None
-
-    @cached_property
-    def obstacle(self) -> str | None:
-        """Why the role would read less than everything; None if it reads all rows."""
-        if not self.table_exists:
-            return "the table does not exist"
-        if not self.may_use_schema:
-            return f"{self.role} has no usage on its schema"
-        if not self.may_select:
-            return f"{self.role} has no select on it"
-        if self.hidden_base:
-            return f"it is a view over {self.hidden_base}, whose row-level security may hide rows"
-        if self.has_row_security and self.restrictive_policy:
-            return f"the restrictive policy `{self.restrictive_policy}` hides rows from {self.role}"
-        if self.has_row_security and not self.has_policy:
-            return f"row-level security is on and the policy `{self.role}_reads` is missing or altered"
-        return None
-
-    @property
-    def remedy(self) -> str:
-        """What removes the obstacle."""
-        if self.hidden_base:
-            return f"let {self.table_name} be the table itself, or switch that security off"
-        return "exempt our roles from that policy" if self.restrictive_policy else "$ migrate apply"
+    obstacle: str | None
+    remedy: str
 
 
 @dataclass(frozen=True)
@@ -87,7 +62,7 @@ def of(connection: Connection, adapter: Adapter, roles: Sequence[Role] = READING
     rows = statements.run(
         connection,
         "sources.sql",
-        "table_access",
+        "access_of_tables",
         tables=[table.name for table in adapter.tables],
         roles=[role.value for role in roles],
     )
@@ -153,5 +128,5 @@ def require_readable(connection: Connection, adapter: Adapter, role: Role) -> No
             raise Refusal(
                 f"the source table {access.table_name} cannot be read whole",
                 why=access.obstacle,
-                fix=access.remedy,
+                fix=access.remedy.replace("usage-pipeline ", "$ "),
             )

@@ -20,7 +20,7 @@ create or replace function usage.aggregate_user_token_usage(
 )
 returns void
 language plpgsql volatile security invoker
-set search_path = pg_catalog, pg_temp set timezone = 'UTC'
+set search_path = pg_catalog, pg_temp set timezone = 'UTC' set datestyle = 'ISO'
 as $$
 declare
   step record;
@@ -33,21 +33,17 @@ begin
     raise exception 'there is no period type %', coalesce(p_period_type, 'NULL')
       using errcode = 'UP001', hint = 'give daily, weekly, monthly or yearly';
   end if;
-  starts := usage_private.start_of(step.unit, p_period_start);
-  if p_user_id is null or p_period_start is null or p_period_end is null
-    or p_period_start <> starts or p_period_end <> usage_private.end_of(step.unit, starts) then
+  if p_period_start between '2000-01-01 00:00:00+00' and '2200-01-01 00:00:00+00' then
+    starts := usage_private.start_of(step.unit, p_period_start);
+  end if;
+  if p_user_id is null or starts is null or p_period_start <> starts
+    or p_period_end is distinct from usage_private.end_of(step.unit, starts) then
     raise exception '% to % of user % is not a period of type %',
       coalesce(p_period_start::text, 'NULL'), coalesce(p_period_end::text, 'NULL'),
       coalesce(p_user_id::text, 'NULL'), p_period_type
       using errcode = 'UP001', detail = 'periods begin and end at midnight, UTC; weeks on Monday',
         hint = pg_catalog.format('give %s and %s',
           coalesce(starts::text, 'a start'), coalesce(usage_private.end_of(step.unit, starts)::text, 'its end'));
-  end if;
-  if not usage_private.has_partition(p_period_type, p_period_start) then
-    raise exception 'there is no partition yet for % %', p_period_type, usage_private.in_words(step.unit, p_period_start)
-      using errcode = 'UP001', detail = 'it is made in a call of its own',
-        hint = pg_catalog.format('select usage_private.ensure_partitions(%L, %L, %L)',
-          p_period_type, p_period_start, p_period_end);
   end if;
   perform
   from usage_private.run_tokens(

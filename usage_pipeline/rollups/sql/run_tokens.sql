@@ -198,6 +198,14 @@ begin
       led.source_rows as message_count, led.unattributed_rows, led.total_only_rows, led.unmetered_rows, led.refused_rows, led.kept_rows, led.kept
     into written;
   else
+    if is_raw then
+      perform usage_private.require_readable();
+    end if;
+    if p_intent = 'user' and not usage_private.has_partition(step.period_type, p_start) then
+      raise exception 'there is no partition yet for % of %', p_rollup, key
+        using errcode = 'UP001', detail = 'it is made in a call of its own',
+          hint = pg_catalog.format('select usage_private.ensure_partitions(%L, %L, %L)', step.period_type, p_start, ends);
+    end if;
     select result.* into strict written
     from usage_private.replace_tokens(
       p_rollup, p_start, ends, covered, is_raw, parts,

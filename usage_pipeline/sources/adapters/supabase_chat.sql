@@ -3,6 +3,13 @@
 -- No function here carries a SET clause, and an inner query that must not be merged ends in `offset 0`:
 -- so each call is inlined, walks the time index, and unpacks a row's JSON once.
 
+create or replace function usage_private.token_tables() returns table (name text)
+language sql immutable parallel safe
+as $$
+  -- The tables these functions read, so that the database can ask whether any of them hides rows.
+  values ('public.chat_messages_v2'), ('public.conversation_sessions'), ('public.profiles')
+$$;
+
 create or replace function usage_private.token_value(value text, original jsonb) returns bigint
 language sql immutable parallel safe
 as $$

@@ -1,0 +1,139 @@
+"""What the verbs of the seal are asked for: an asset, a range, a person; and how they tell what they did."""
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import click
+
+from usage_pipeline.cli import console
+from usage_pipeline.periods import calendar
+from usage_pipeline.periods.calendar import Grain, Window
+from usage_pipeline.refusals import USAGE, Refusal
+from usage_pipeline.warehouse.connections import Role, Warehouse
+
+if TYPE_CHECKING:
+    from usage_pipeline.rollups.ranges import Failed
+    from usage_pipeline.rollups.rollup import Outcome, Rollup
+    from usage_pipeline.serving.tokens import Person
+    from usage_pipeline.settings import Settings
+
+_SHOWN = 5
+_SHAPES = {Grain.MONTHLY: "%Y-%m", Grain.YEARLY: "%Y"}
+
+
+def rollup(name: str) -> "Rollup":
+    """The rollup behind an asset's name."""
+    from usage_pipeline.derived.ladder import ROLLUPS
+
+    if name not in ROLLUPS:
+        raise Refusal(
+            f"there is no asset `{name}` that seals",
+            why=f"known are: {', '.join(ROLLUPS)}",
+            fix="correct the name",
+            exit_code=USAGE,
+        )
+    return ROLLUPS[name]
+
+
+def check_order(first: date | None, last: date | None) -> None:
+    if first and last and first > last:
+        raise Refusal(f"--from {first} comes after --to {last}", fix="swap the two dates", exit_code=USAGE)
+
+
+def check_range(found: "Settings", grain: Grain, first: date, last: date) -> None:
+    """Both days are inclusive, in order, and lie in periods that have a partition."""
+    check_order(first, last)
+    today = datetime.now(UTC).date()
+    if calendar.following(grain, first) <= found.start:
+        raise Refusal(
+            f"--from {first} lies before the first day {found.start}",
+            why="no partition begins earlier",
+            fix=f"ask for a day from {found.start} on, or move the first day: $ sources start {first}",
+            exit_code=USAGE,
+        )
+    if last > today:
+        raise Refusal(
+            f"--to {last} has not come yet",
+            why=f"today is {today} (UTC)",
+            fix=f"end the range on {today} or before",
+            exit_code=USAGE,
+        )
+
+
+def person(warehouse: Warehouse, who: str) -> "Person":
+    """The one user that an id, a name or a part of it stands for."""
+    from usage_pipeline.serving import tokens
+
+    with warehouse.begin(Role.READER) as connection:
+        return tokens.person(connection, who)
+
+
+def is_terminal() -> bool:
+    """Whether somebody sits there who can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def agrees(question: str, *, default: bool) -> bool:
+    """Enter takes the default; an interrupt is a no."""
+    try:
+        return click.confirm(question, default=default, err=True)
+    except click.Abort:
+        console.narrate("")
+        return False
+
+
+def period(grain: Grain, window: Window) -> str:
+    """A period as a person names it: its first day, its month or its year."""
+    return f"{window.start:{_SHAPES.get(grain, '%Y-%m-%d')}}"
+
+
+def periods(grain: Grain, windows: Sequence[Window]) -> str:
+    """The first few of them by name."""
+    named = ", ".join(period(grain, each) for each in windows[:_SHOWN])
+    return f"{named} and {len(windows) - _SHOWN:,} more" if len(windows) > _SHOWN else named
+
+
+def bounds(windows: Sequence[Window]) -> str:
+    """The range that holds these, as a verb takes it."""
+    last = max(windows).end.date() - timedelta(days=1)
+    return f"--from {min(windows).start.date()} --to {min(last, datetime.now(UTC).date())}"
+
+
+def count(number: int, thing: str) -> str:
+    """So many of a thing."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def differences(grain: Grain, outcomes: "Sequence[Outcome]") -> list[str]:
+    """What each changed period holds more or less than before, a line each."""
+    lines = []
+    for each in [one for one in outcomes if one.changed][: 2 * _SHOWN]:
+        messages, tokens = (
+            each.entry.totals.get(name, 0) - each.before.get(name, 0)
+            for name in ("message_count", "total_tokens")
+        )
+        lines.append(f"  {period(grain, each.window)}  {messages:+,} messages  {tokens:+,} tokens")
+    return lines
+
+
+def rows(outcomes: "Sequence[Outcome]") -> str:
+    """What was written, in one breath."""
+    inserted, updated, deleted = (
+        sum(getattr(each, name) for each in outcomes) for name in ("inserted", "updated", "deleted")
+    )
+    return f"rows inserted {inserted:,} · updated {updated:,} · deleted {deleted:,}"
+
+
+def end(failed: "Sequence[Failed]", what: str) -> None:
+    """Nothing if all went well; else the refusal of the oldest period, and how many there are."""
+    if failed:
+        first = failed[0]
+        others = f" (and {len(failed) - 1:,} more were refused)" if len(failed) > 1 else ""
+        raise Refusal(
+            f"{first.window.start:%Y-%m-%d} was not {what}{others}: {first.refusal.what}",
+            why=first.refusal.why,
+            fix=first.refusal.fix,
+            exit_code=first.refusal.exit_code,
+        )

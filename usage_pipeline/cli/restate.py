@@ -1,0 +1,249 @@
+"""`restate ASSET --from --to --reason`: sealed periods looked at again; what is lost goes if that is said."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Final
+from uuid import uuid4
+
+import click
+
+from usage_pipeline import settings
+from usage_pipeline.cli import asked, console
+from usage_pipeline.refusals import REFUSED, USAGE, Refusal
+from usage_pipeline.warehouse import session
+
+if TYPE_CHECKING:
+    from usage_pipeline.derived.restatement import Loss, Standing, Wish
+    from usage_pipeline.rollups.ranges import Done, Failed
+    from usage_pipeline.rollups.rollup import Outcome
+    from usage_pipeline.serving.tokens import Person
+    from usage_pipeline.warehouse.connections import Warehouse
+
+_EXAMPLES: Final = """\b
+Examples:
+  usage-pipeline restate tokens_daily --from 2026-03-01 --to 2026-03-31 --reason "late import"
+  usage-pipeline restate tokens_daily --from 2026-03-04 --to 2026-03-04 \\
+    --user "Ada Lovelace" --accept-loss --reason "test messages removed"
+"""
+_SHOWN: Final = 10
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The periods that were asked for, by what can be done with them."""
+
+    wish: "Wish"
+    person: "Person | None"
+    periods: "list[Standing]"
+    losses: "list[Loss]"
+
+    @property
+    def sealed(self) -> "list[Standing]":
+        return [each for each in self.periods if each.state == "sealed" and not each.is_before_horizon]
+
+    @property
+    def left(self) -> "dict[str, list[Standing]]":
+        """What stays as it is, by the reason."""
+        found: dict[str, list[Standing]] = {}
+        for each in self.periods:
+            if each not in self.sealed:
+                found.setdefault(_reason(each), []).append(each)
+        return found
+
+
+@click.command(epilog=_EXAMPLES)
+@click.argument("asset")
+@click.option("--from", "first", type=console.DAY, required=True, help="First day, UTC.")
+@click.option("--to", "last", type=console.DAY, required=True, help="Last day, inclusive.")
+@click.option("--user", "who", metavar="NAME-OR-ID", help="One user's rows alone.")
+@click.option("--reason", help="Why; it is recorded with every change.")
+@click.option("--accept-loss", is_flag=True, help="Let go what the source no longer has.")
+@click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+def restate(
+    asset: str, first: date, last: date, who: str | None, reason: str | None,
+    accept_loss: bool, dry_run: bool, yes: bool,
+) -> None:  # fmt: skip
+    """Look at sealed periods of ASSET again, each in a transaction of its own.
+
+    What grew in the source grows; what shrank stays as it was, unless --accept-loss says that the source
+    wins. Every change is recorded, and the computed weeks, months and years above follow at once.
+    """
+    from usage_pipeline.derived import restatement
+
+    rollup = asked.rollup(asset)
+    if not (reason or "").strip():
+        raise Refusal(
+            "--reason is missing", why="every change of a sealed period is recorded with one",
+            fix='add --reason "WHY"', exit_code=USAGE,
+        )  # fmt: skip
+    with session.opened() as (found, warehouse):
+        asked.check_range(found, rollup.grain, first, last)
+        _require(warehouse, found.token_source)
+        person = asked.person(warehouse, who) if who is not None else None
+        user_id = person.user_id if person else None
+        wish = restatement.Wish(rollup, user_id, str(reason).strip(), accept_loss, f"restate {uuid4()}")
+        plan = _plan(warehouse, wish, person, first, last)
+        _tell(plan, first, last, click.echo if dry_run else console.narrate)
+        if dry_run:
+            return
+        if not yes and asked.is_terminal() and not asked.agrees("Go on?", default=not accept_loss):
+            console.narrate("Nothing was restated.")
+            return
+        failed = _run(warehouse, plan)
+    asked.end(failed, "restated")
+
+
+def _require(warehouse: "Warehouse", chosen: str | None) -> None:
+    from usage_pipeline.rollups import readiness
+
+    readiness.require(warehouse, chosen)
+
+
+def _plan(warehouse: "Warehouse", wish: "Wish", person: "Person | None", first: date, last: date) -> _Plan:
+    """Looked at without a write; where a loss would be accepted, the source is read to say how much."""
+    from usage_pipeline.derived import restatement
+
+    plan = _Plan(wish, person, restatement.standing(warehouse, wish.rollup, first, last), [])
+    if not plan.sealed:
+        raise _nothing_sealed(plan, first, last)
+    if wish.accepts_loss:
+        read = [each.window for each in plan.sealed if each.is_raw]
+        with console.bar("comparing with the source", len(read)) as progress:
+            for window in read:
+                found = restatement.loss(warehouse, wish.rollup, window, wish.user_id)
+                plan.losses.extend([found] if found.user_count else [])
+                progress.advance()
+    return plan
+
+
+def _reason(each: "Standing") -> str:
+    if each.state == "sealed":
+        return "before the source's horizon"
+    return {"none": "never computed", "partial": "never computed"}.get(each.state, each.state)
+
+
+def _nothing_sealed(plan: _Plan, first: date, last: date) -> Refusal:
+    """Why no period of the range can be restated, and what helps."""
+    name, grain = plan.wish.rollup.name, plan.wish.rollup.grain
+    left = {why: len(periods) for why, periods in plan.left.items()}
+    fixes = {
+        "pruned": "restate the periods above, which hold its numbers",
+        "before the source's horizon": "ask for a later period: its raw rows are declared gone",
+    }
+    why = ", ".join(f"{count:,} {reason}" for reason, count in left.items())
+    main = max(left, key=lambda reason: left[reason])
+    return Refusal(
+        f"{name} of {asked.periods(grain, [each.window for each in plan.periods])} is not sealed"
+        if main not in fixes else f"{name} holds nothing to restate from {first} to {last}",
+        why=f"{why}; until it is sealed, a run makes a period equal its source" if main not in fixes else why,
+        fix=fixes.get(main, f"$ backfill {name} --from {first} --to {last}"),
+        exit_code=REFUSED if main in fixes else 1,
+    )  # fmt: skip
+
+
+def _tell(plan: _Plan, first: date, last: date, say: Callable[[str], None]) -> None:
+    whom = f", {plan.person.label or plan.person.user_id} alone" if plan.person else ""
+    say(console.printable(f"{plan.wish.rollup.name} from {first} to {last}{whom}"))
+    for name, text in _facts(plan):
+        say(f"  {name:<9} {text}")
+
+
+def _facts(plan: _Plan) -> Iterator[tuple[str, str]]:
+    grain = plan.wish.rollup.grain
+    yield "periods", f"{len(plan.periods):,}, {len(plan.sealed):,} of them sealed"
+    for why, periods in plan.left.items():
+        named = asked.periods(grain, [each.window for each in periods])
+        yield "left out", f"{len(periods):,} {why}: {named}"
+    messages, tokens, users = _kept(plan)
+    held = f"{asked.count(messages, 'message')}, {tokens:,} tokens of {asked.count(users, 'user')}"
+    yield "keeps", f"{held} beyond the source, when it was last looked at"
+    if plan.wish.accepts_loss:
+        yield (
+            "loses",
+            (
+                f"{asked.count(sum(each.messages for each in plan.losses), 'message')}, "
+                f"{sum(each.tokens for each in plan.losses):,} tokens that the source no longer has"
+            ),
+        )
+        for each in plan.losses[:_SHOWN]:
+            yield "", f"{asked.period(grain, each.window)}  {_amount(each)}"
+        if len(plan.losses) > _SHOWN:
+            yield "", f"and {len(plan.losses) - _SHOWN:,} periods more"
+        if any(not each.is_raw for each in plan.sealed):
+            yield "", "what is made from the periods below becomes their sum again"
+    yield "reason", console.printable(plan.wish.reason)
+
+
+def _amount(loss: "Loss") -> str:
+    messages, users = asked.count(loss.messages, "message"), asked.count(loss.user_count, "user")
+    return f"{messages}  {loss.tokens:,} tokens  {users}"
+
+
+def _kept(plan: _Plan) -> tuple[int, int, int]:
+    """What the ledger says is kept beyond the source, of the one user or of all."""
+    user_id = plan.wish.user_id
+    found = [
+        (user, amount)
+        for each in plan.sealed
+        for user, amount in (each.kept or {}).items()
+        if user_id is None or user == str(user_id)
+    ]
+    messages, tokens = (sum(amount[name] for _, amount in found) for name in ("messages", "tokens"))
+    return messages, tokens, len({user for user, _ in found})
+
+
+def _run(warehouse: "Warehouse", plan: _Plan) -> "list[Failed]":
+    """Restate, let the periods above follow, say what changed; what was refused."""
+    from usage_pipeline.derived import restatement
+
+    windows = [each.window for each in plan.sealed]
+    with console.bar(plan.wish.rollup.name, len(windows)) as progress:
+        restated = list(_watched(restatement.run(warehouse, plan.wish, windows), progress.advance))
+    done, failed = _parted(restated)
+    console.narrate(f"{asked.count(len(done), 'period')} restated, {asked.rows(done)}")
+    for line in asked.differences(plan.wish.rollup.grain, done):
+        console.narrate(line)
+    followed, refused = _parted(
+        list(restatement.follow(warehouse, plan.wish, [each.window for each in done])) if done else []
+    )
+    _tell_followed(followed)
+    for each in refused:
+        console.narrate(f"did not follow: {each.refusal.line()}", style="yellow")
+    _tell_kept(plan, [*done, *followed])
+    return failed
+
+
+def _watched(
+    ended: "Iterator[Done[Outcome] | Failed]", advance: Callable[[], None]
+) -> "Iterator[Done[Outcome] | Failed]":
+    for each in ended:
+        advance()
+        yield each
+
+
+def _parted(ended: "Sequence[Done[Outcome] | Failed]") -> "tuple[list[Outcome], list[Failed]]":
+    from usage_pipeline.rollups.ranges import Failed
+
+    failed = [each for each in ended if isinstance(each, Failed)]
+    return [each.result for each in ended if not isinstance(each, Failed)], failed
+
+
+def _tell_followed(outcomes: "Sequence[Outcome]") -> None:
+    for each in outcomes:
+        rollup = asked.rollup(each.rollup)
+        changed = f"{asked.rows([each])}" if each.changed else "unchanged"
+        console.narrate(f"{each.rollup} of {asked.period(rollup.grain, each.window)} followed: {changed}")
+
+
+def _tell_kept(plan: _Plan, outcomes: "Sequence[Outcome]") -> None:
+    keeping = [each for each in outcomes if each.entry.kept_rows]
+    for name in dict.fromkeys(each.rollup for each in keeping):
+        held = [each for each in keeping if each.rollup == name]
+        messages = asked.count(sum(each.entry.kept_rows for each in held), "message")
+        bounds = asked.bounds([each.window for each in held])
+        console.narrate(
+            f"{name} keeps {messages} that the source no longer has, in {asked.count(len(held), 'period')}: "
+            f"{settings.program()} restatements {name} --kept {bounds}"
+        )

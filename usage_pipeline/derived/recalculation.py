@@ -1,0 +1,56 @@
+"""One user's rows brought up to date at every grain a range touches; what is sealed or missing is left."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+from usage_pipeline.derived import restatement
+from usage_pipeline.derived.ladder import LADDER
+from usage_pipeline.derived.restatement import Standing
+from usage_pipeline.rollups import ranges, tokens
+from usage_pipeline.rollups.ranges import Done, Failed
+from usage_pipeline.rollups.rollup import Outcome, Rollup
+from usage_pipeline.warehouse.connections import Warehouse
+
+
+@dataclass(frozen=True)
+class Part:
+    """The periods of one grain: those that are recalculated, and those that are left as they are."""
+
+    rollup: Rollup
+    periods: tuple[Standing, ...]
+
+    @property
+    def open(self) -> tuple[Standing, ...]:
+        return tuple(each for each in self.periods if each.state == "open" and not each.is_before_horizon)
+
+    @property
+    def left(self) -> tuple[Standing, ...]:
+        return tuple(each for each in self.periods if each not in self.open)
+
+
+def parts(warehouse: Warehouse, first: date, last: date) -> list[Part]:
+    """Days first, then the weeks, months and years that hold them."""
+    rollups = (tokens.DAILY, *(step.rollup for step in LADDER))
+    return [Part(each, tuple(restatement.standing(warehouse, each, first, last))) for each in rollups]
+
+
+def run(
+    warehouse: Warehouse, chosen: Sequence[Part], user_id: UUID, run_id: str
+) -> Iterator[Done[Outcome] | Failed]:
+    """Each period as it ends, in a transaction of its own, partitions made before."""
+    for part in chosen:
+        windows = [each.window for each in part.open]
+        if not windows:
+            continue
+        part.rollup.ensure_partitions(warehouse, windows[0], windows[-1])
+        grain = part.rollup.grain
+        for window in windows:
+            yield from ranges.run(
+                [window],
+                lambda each, grain=grain: tokens.run(  # type: ignore[misc]
+                    warehouse, grain, each, run_id, intent="user", user_id=user_id
+                ),
+                connections=1,
+            )

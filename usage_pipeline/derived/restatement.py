@@ -1,0 +1,122 @@
+"""Sealed periods restated, oldest first, a transaction each; the periods above them follow at once."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from uuid import UUID
+
+from usage_pipeline.derived.ladder import LADDER, Step
+from usage_pipeline.periods import calendar
+from usage_pipeline.periods.calendar import Window
+from usage_pipeline.rollups import ranges, tokens
+from usage_pipeline.rollups.ranges import Done, Failed
+from usage_pipeline.rollups.rollup import Outcome, Rollup
+from usage_pipeline.warehouse import statements
+from usage_pipeline.warehouse.connections import Role, Warehouse
+
+COMPUTED = ("open", "sealed")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a period stands in the ledger; one that was never computed is `none`."""
+
+    window: Window
+    state: str
+    kept_rows: int = 0
+    kept: Mapping[str, Mapping[str, int]] | None = None  # by user: messages and tokens beyond the source
+    is_raw: bool = True
+    is_before_horizon: bool = False
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What a period holds and its raw rows no longer do."""
+
+    window: Window
+    user_count: int
+    messages: int
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be restated, of whom, why, and whether the source wins where it has less."""
+
+    rollup: Rollup
+    user_id: UUID | None
+    reason: str
+    accepts_loss: bool
+    run_id: str
+
+
+def standing(warehouse: Warehouse, rollup: Rollup, first: date, last: date) -> list[Standing]:
+    """Every period of a range, oldest first."""
+    asked = list(calendar.windows(rollup.grain, first, last))
+    with warehouse.begin(Role.WRITER) as connection:
+        rows = statements.run(
+            connection, "derived.sql", "standing_of_range",
+            rollup=rollup.name, window_start=asked[0].start, window_end=asked[-1].end,
+        ).all()  # fmt: skip
+    known = {
+        row.period_start: Standing(
+            Window(row.period_start, row.period_end), row.state, row.kept_rows, row.kept,
+            row.is_raw, row.is_before_horizon,
+        )
+        for row in rows
+    }  # fmt: skip
+    return [known.get(each.start, Standing(each, "none")) for each in asked]
+
+
+def loss(warehouse: Warehouse, rollup: Rollup, window: Window, user_id: UUID | None) -> Loss:
+    """What would be lost if the raw rows won now; nothing is written to find out."""
+    with warehouse.begin(Role.WRITER) as connection:
+        row = statements.run(
+            connection, "rollups.sql", "loss_of_period",
+            rollup=rollup.name, period_start=window.start, period_end=window.end, user_id=user_id,
+        ).one()  # fmt: skip
+    return Loss(window, row.user_count, row.messages, row.tokens)
+
+
+def run(warehouse: Warehouse, wish: Wish, windows: Sequence[Window]) -> Iterator[Done[Outcome] | Failed]:
+    """Each sealed period as it ends; one that is refused does not stop the others."""
+    intent = "accept" if wish.accepts_loss else "restate"
+    return ranges.run(
+        windows,
+        lambda window: tokens.run(
+            warehouse, wish.rollup.grain, window, wish.run_id,
+            intent=intent, user_id=wish.user_id, reason=wish.reason,
+        ),
+        connections=1,
+    )  # fmt: skip
+
+
+def above(rollup: Rollup) -> Iterator[Step]:
+    """The rungs that are made from this rollup, directly or not, finest first."""
+    reached = {rollup.grain}
+    for step in LADDER:
+        if step.below in reached:
+            reached.add(step.rollup.grain)
+            yield step
+
+
+def holding(warehouse: Warehouse, rollup: Rollup, windows: Sequence[Window]) -> list[Window]:
+    """The computed periods of a coarser rollup that hold any of these."""
+    held = {calendar.window(rollup.grain, each.start.date()) for each in windows}
+    first, last = min(windows).start.date(), max(windows).start.date()
+    found = standing(warehouse, rollup, first, last)
+    return [each.window for each in found if each.state in COMPUTED and each.window in held]
+
+
+def follow(warehouse: Warehouse, wish: Wish, windows: Sequence[Window]) -> Iterator[Done[Outcome] | Failed]:
+    """The computed periods above, coarsest last: what was restated below shows in them at once."""
+    for step in above(wish.rollup):
+        grain = step.rollup.grain
+        for window in holding(warehouse, step.rollup, windows):
+            yield from ranges.run(
+                [window],
+                lambda each, grain=grain: tokens.run(  # type: ignore[misc]
+                    warehouse, grain, each, wish.run_id, reason=wish.reason
+                ),
+                connections=1,
+            )

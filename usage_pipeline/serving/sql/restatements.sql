@@ -1,0 +1,29 @@
+-- Changes of sealed rows, newest first: whose, of which period, before and after, why, when and by which run; and how
+-- many there are in all. Binds: rollup, window_start, window_end, user_id (each NULL: all), most.
+select
+  restated.rollup,
+  coalesce(usage_private.in_words(step.unit, restated.period_start), restated.period_start::date::text) as period,
+  restated.period_start,
+  restated.user_id,
+  directory.label,
+  (restated.before ->> 'message_count')::bigint as messages_before,
+  (restated.after ->> 'message_count')::bigint as messages_after,
+  (restated.before ->> 'total_tokens')::bigint as tokens_before,
+  (restated.after ->> 'total_tokens')::bigint as tokens_after,
+  restated.reason,
+  restated.restated_at,
+  restated.run_id,
+  pg_catalog.count(*) over () as all_count
+from usage.restatements restated
+left join usage_private.ladder() step on step.rollup = restated.rollup
+left join usage.user_directory() directory on directory.user_id = restated.user_id
+where (cast(:rollup as text) is null or restated.rollup = cast(:rollup as text))
+  and (cast(:user_id as uuid) is null or restated.user_id = cast(:user_id as uuid))
+  and (cast(:window_end as timestamptz) is null or restated.period_start < cast(:window_end as timestamptz))
+  and (
+    cast(:window_start as timestamptz) is null
+    or coalesce(usage_private.end_of(step.unit, restated.period_start), restated.period_start)
+      > cast(:window_start as timestamptz)
+  )
+order by restated.id desc
+limit cast(:most as bigint)

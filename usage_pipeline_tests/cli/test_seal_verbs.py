@@ -1,0 +1,310 @@
+"""The verbs of the seal: to change a sealed number, to see who did and why, to bring one user up to date."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from usage_pipeline.periods.calendar import Grain, window, windows
+from usage_pipeline.refusals import Refusal
+from usage_pipeline.rollups import tokens
+from usage_pipeline.warehouse import embedded, horizon, ledger
+from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline_tests.factories import Chat, set_clock
+from usage_pipeline_tests.stack import Done
+from usage_pipeline_tests.verbs import Verbs
+
+START, DAY = date(2026, 1, 1), date(2026, 1, 10)
+GRAINS = (Grain.DAILY, Grain.WEEKLY, Grain.MONTHLY, Grain.YEARLY)
+Type = Callable[..., Done]
+
+
+def at(day: date, hour: int = 9) -> datetime:
+    return datetime(day.year, day.month, day.day, hour, tzinfo=UTC)
+
+
+def compute(warehouse: Warehouse, last: date, grains: tuple[Grain, ...] = GRAINS) -> None:
+    """Everything from the first day to this one."""
+    for grain in grains:
+        asked = list(windows(grain, START, last))
+        tokens.rollup(grain).ensure_partitions(warehouse, asked[0], asked[-1])
+        for each in asked:
+            tokens.run(warehouse, grain, each, "test")
+
+
+@pytest.fixture
+def clock(chat: Chat, warehouse: Warehouse) -> Callable[[date], None]:
+    """What day it is by the database."""
+    with warehouse.begin(Role.WRITER) as connection:
+        ledger.record_policy(connection, "tokens", first_day=START, grace_days=7)
+    return lambda day: set_clock(chat.connection, at(day, 12))
+
+
+@pytest.fixture
+def typed(verbs: Verbs, server: Server, database: str) -> Type:
+    """A verb on this test's database."""
+    url = server.url(database).set(drivername="postgresql").render_as_string()
+    return lambda *words: verbs(*words, USAGE_DATABASE_URL=url, USAGE_START=START.isoformat())
+
+
+@pytest.fixture
+def ada(chat: Chat) -> UUID:
+    """Two answers on a day, and one on the day after."""
+    found = chat.user("Ada Lovelace")
+    session = chat.session(user_id=found)
+    for day, hour in ((DAY, 9), (DAY, 15), (date(2026, 1, 11), 9)):
+        chat.answer(at=at(day, hour), conversation_id=session.conversation_id)
+    return found
+
+
+@pytest.fixture
+def sealed(chat: Chat, warehouse: Warehouse, clock: Callable[[date], None], ada: UUID) -> None:
+    """The days up to 18 January are sealed, the week of Ada's too; the month and the year are open."""
+    clock(date(2026, 1, 26))
+    compute(warehouse, date(2026, 1, 26))
+
+
+@pytest.fixture
+def reading(server: Server, database: str) -> Iterator[psycopg.Connection]:
+    with server.connect(database) as connection:
+        yield connection
+
+
+def messages(reading: psycopg.Connection, user: UUID) -> dict[str, int]:
+    """What is stored of a user in the periods that hold the day."""
+    rows = reading.execute(
+        "select period_type, period_start, message_count from usage.user_token_usage where user_id = %s",
+        [user],
+    ).fetchall()
+    return {kind: count for kind, start, count in rows if start == window(Grain(kind), DAY).start}
+
+
+def state(reading: psycopg.Connection, rollup: str) -> list[str]:
+    rows = reading.execute(
+        "select state from usage.rollup_ledger where rollup = %s order by period_start", [rollup]
+    ).fetchall()
+    return [name for (name,) in rows]
+
+
+def refused(done: Done, code: int, *words: str) -> None:
+    """One line with the fix, and nothing on standard output."""
+    lines = done.said.strip().splitlines()
+    assert (done.code, done.out, len(lines)) == (code, "", 1), done
+    assert all(word in lines[0] for word in words), lines[0]
+
+
+def daily(first: str, last: str) -> tuple[str, ...]:
+    return ("restate", "tokens_daily", "--from", first, "--to", last, "--reason", "x")
+
+
+RESTATE = ("restate", "tokens_daily", "--from", "2026-01-10", "--to", "2026-01-10")
+
+
+def lose(chat: Chat) -> None:
+    """The application deletes an answer of the day."""
+    chat.connection.execute("delete from public.chat_messages_v2 where created_at = %s", [at(DAY, 15)])
+
+
+@pytest.mark.usefixtures("sealed")
+def test_what_shrank_is_kept_until_a_person_lets_it_go(
+    chat: Chat, ada: UUID, typed: Type, reading: psycopg.Connection
+) -> None:
+    """Both the number and the reason stand afterwards, at every grain."""
+    whole = {"daily": 2, "weekly": 3, "monthly": 3, "yearly": 3}
+    assert messages(reading, ada) == whole
+    lose(chat)
+    kept = typed(*RESTATE, "--reason", "a look")
+    assert kept.code == 0, kept.said
+    assert "tokens_daily keeps 1 message that the source no longer has" in kept.said
+    assert messages(reading, ada) == whole
+    shown = typed("restatements", "--kept", "--json", "--user", "Ada")
+    (row,) = json.loads(shown.out)["data"]
+    assert (row["period"], row["label"], row["messages"], row["tokens"]) == (
+        "2026-01-10",
+        "Ada Lovelace",
+        1,
+        15,
+    )
+
+    planned = typed(*RESTATE, "--accept-loss", "--reason", "test data", "--dry-run")
+    assert "loses     1 message, 15 tokens that the source no longer has" in planned.out
+    assert messages(reading, ada) == whole
+    done = typed(*RESTATE, "--accept-loss", "--reason", "test data")
+    assert done.code == 0, done.said
+    assert "1 period restated, rows inserted 0 · updated 1 · deleted 0" in done.said
+    assert "2026-01-10  -1 messages  -15 tokens" in done.said
+    assert "tokens_weekly of 2026-01-05 followed: rows inserted 0 · updated 1 · deleted 0" in done.said
+    assert messages(reading, ada) == {"daily": 1, "weekly": 2, "monthly": 2, "yearly": 2}
+    assert "No sealed period keeps more" in typed("restatements", "--kept").said
+
+    listed = json.loads(typed("restatements", "--json").out)["data"]
+    assert [(each["rollup"], each["period"]) for each in listed] == [
+        ("tokens_weekly", "2026-01-05"), ("tokens_daily", "2026-01-10"),
+    ]  # fmt: skip
+    assert {(each["label"], each["reason"]) for each in listed} == {("Ada Lovelace", "test data")}
+    day = listed[1]
+    assert (day["messages_before"], day["messages_after"], day["tokens_before"], day["tokens_after"]) == (
+        2, 1, 30, 15,
+    )  # fmt: skip
+    assert day["run_id"].startswith("restate ")
+    table = typed("restatements", "tokens_daily")
+    assert "2 → 1" in table.out
+    assert "1 row restated." in table.said
+
+
+@pytest.mark.usefixtures("sealed")
+def test_what_grew_grows_and_one_user_is_not_another(
+    chat: Chat, ada: UUID, typed: Type, reading: psycopg.Connection
+) -> None:
+    """Restated for one, a day must not take from the others."""
+    grace = chat.user("Grace Hopper")
+    lose(chat)
+    chat.answer(at=at(DAY), conversation_id=chat.session(user_id=grace).conversation_id)
+    done = typed(*RESTATE, "--user", "Grace", "--accept-loss", "--reason", "late", "--yes")
+    assert done.code == 0, done.said
+    assert messages(reading, grace) == {"daily": 1, "weekly": 1, "monthly": 1, "yearly": 1}
+    assert messages(reading, ada)["daily"] == 2
+    assert "tokens_daily keeps 1 message" in done.said
+
+
+@pytest.mark.usefixtures("sealed")
+def test_a_range_leaves_out_what_is_not_sealed(chat: Chat, typed: Type, reading: psycopg.Connection) -> None:
+    lose(chat)
+    done = typed(
+        "restate",
+        "tokens_daily",
+        "--from",
+        "2026-01-10",
+        "--to",
+        "2026-01-31",
+        "--accept-loss",
+        "--reason",
+        "x",
+    )
+    assert done.code == 0, done.said
+    assert "22, 9 of them sealed" in done.said
+    assert "left out  8 open: 2026-01-19, 2026-01-20" in done.said
+    assert "left out  5 never computed: 2026-01-27" in done.said
+    assert "1 period" not in done.said
+    assert "9 periods restated, rows inserted 0 · updated 1 · deleted 0" in done.said
+    assert state(reading, "tokens_daily").count("sealed") == 18
+
+
+@pytest.mark.usefixtures("sealed")
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("restate", "tokens_dialy", *RESTATE[2:], "--reason", "x"), 2, "no asset `tokens_dialy`"),
+        (RESTATE, 2, "--reason is missing"),
+        ((*RESTATE, "--reason", "  "), 2, "--reason is missing"),
+        ((*RESTATE, "--reason", "x", "--user", "Nobody"), 2, "no user is called `Nobody`"),
+        (daily("2026-01-11", "2026-01-10"), 2, "comes after"),
+        (daily("2025-12-31", "2026-01-10"), 2, "before the first day"),
+        (daily("2026-01-10", "2999-01-10"), 2, "has not come yet"),
+        (daily("2026-01-20", "2026-01-20"), 1, "tokens_daily of 2026-01-20 is not sealed"),
+        (daily("2026-01-28", "2026-01-28"), 1, "1 never computed"),
+        (("restate", "tokens_monthly", *RESTATE[2:], "--reason", "x"), 1, "2026-01 is not sealed"),
+    ],
+)
+def test_bad_input_is_one_line(
+    typed: Type, reading: psycopg.Connection, words: tuple[str, ...], code: int, said: str
+) -> None:
+    refused(typed(*words), code, said, "Fix: ")
+    assert reading.execute("select from usage.restatements").fetchall() == []
+
+
+@pytest.mark.usefixtures("sealed")
+def test_what_is_pruned_or_behind_the_horizon_is_not_restated(
+    chat: Chat, typed: Type, reading: psycopg.Connection, ada: UUID
+) -> None:
+    """Its raw rows are gone: restated, a right number would become nothing."""
+    assert typed("sources", "horizon", "2026-01-11").code == 0
+    words = (*RESTATE, "--accept-loss", "--reason", "x")
+    refused(typed(*words), 4, "before the source's horizon", "Fix: ask for a later period")
+    assert messages(reading, ada)["daily"] == 2
+    reading.execute(
+        "update usage.rollup_ledger set state = 'pruned' where rollup = 'tokens_daily' and state = 'sealed'"
+    )
+    refused(typed(*words), 4, "1 pruned", "restate the periods above")
+
+
+@pytest.mark.usefixtures("sealed")
+def test_recalc_at_every_grain(chat: Chat, ada: UUID, typed: Type, reading: psycopg.Connection) -> None:
+    """Open periods are brought up to date, sealed and missing ones are named with their command."""
+    open_day = date(2026, 1, 20)
+    chat.answer(at=at(open_day), conversation_id=chat.session(user_id=ada).conversation_id)
+    other = chat.user("Grace Hopper")
+    chat.answer(at=at(open_day), conversation_id=chat.session(user_id=other).conversation_id)
+    done = typed("recalc", "--user", "Ada", "--from", "2026-01-17", "--to", "2026-01-28")
+    assert done.code == 0, done.said
+    assert "tokens_daily   8 computed, rows inserted 1 · updated 0 · deleted 0" in done.said
+    assert "tokens_yearly  1 computed, rows inserted 0 · updated 1 · deleted 0" in done.said
+    assert "tokens_daily left as it is, 2 sealed: 2026-01-17, 2026-01-18" in done.said
+    assert f"restate tokens_daily --from 2026-01-17 --to 2026-01-18 --user {ada} --reason WHY" in done.said
+    assert "2 never computed: 2026-01-27, 2026-01-28. To compute:" in done.said
+    assert messages(reading, ada) == {"daily": 2, "weekly": 3, "monthly": 4, "yearly": 4}
+    assert messages(reading, other) == {}
+    assert "partial" not in {name for grain in GRAINS for name in state(reading, f"tokens_{grain}")}
+
+
+@pytest.mark.usefixtures("clock")
+def test_recalc_of_nothing_says_why(typed: Type, ada: UUID) -> None:
+    refused(
+        typed("recalc", "--user", "Nobody", "--from", "2026-01-20", "--to", "2026-01-20"),
+        2,
+        "no user is called",
+    )
+    refused(typed("recalc", "--user", "Ada", "--from", "2026-01-20", "--to", "2026-01-10"), 2, "comes after")
+    refused(
+        typed("recalc", "--user", "Ada", "--from", "2026-01-20", "--to", "2026-01-21"),
+        3, "days: 2 never computed", "backfill tokens_daily --from 2026-01-20 --to 2026-01-21",
+    )  # fmt: skip
+
+
+@pytest.mark.usefixtures("sealed")
+def test_the_horizon_moves_forward(typed: Type, reading: psycopg.Connection) -> None:
+    """Declared carelessly, it would turn missing days into empty ones, or call a purge a loss."""
+    refused(typed("sources", "horizon", "2999-01-01"), 2, "has not come yet")
+    refused(typed("sources", "horizon", "2026-02-01"), 4, "5 days before 2026-02-01 were never computed")
+    assert reading.execute("select from usage.source_horizon").fetchall() == []
+    done = typed("sources", "horizon", "2026-01-05")
+    assert (done.code, "from 2026-01-05 on" in done.said) == (0, True), done.said
+    assert "Raw history: from 2026-01-05 on" in typed("sources").out
+    assert json.loads(typed("sources", "--json").out)["meta"]["horizon"] == "2026-01-05"
+    refused(typed("sources", "horizon", "2026-01-02"), 4, "moves the horizon back from 2026-01-05", "--yes")
+    refused(typed("sources", "horizon", "none"), 4, "moves the horizon back")
+    assert typed("sources", "horizon", "none", "--yes").code == 0
+    assert "no horizon is declared" in typed("sources").out
+
+
+def declare_in_haste(warehouse: Warehouse) -> None:
+    with warehouse.begin(Role.WRITER) as connection:
+        connection.exec_driver_sql("set local lock_timeout = '200ms'")
+        horizon.declare(connection, "tokens", at(DAY))
+
+
+@pytest.mark.usefixtures("clock")
+def test_the_horizon_waits_for_the_runs_at_work(
+    warehouse: Warehouse, server: Server, database: str, typed: Type
+) -> None:
+    """Purged while a run still reads, a day would lose what it had."""
+    with server.connect(database, embedded.LOGIN) as run, run.transaction():
+        run.execute("select pg_advisory_xact_lock_shared(hashtextextended('usage.erasure', 0))")
+        with pytest.raises(Refusal, match="lock was not had"):
+            declare_in_haste(warehouse)
+    assert typed("sources", "horizon", "2026-01-01").code == 0
+
+
+def test_nothing_to_show(typed: Type) -> None:
+    for words, said in (
+        (("restatements",), "No sealed period was restated."),
+        (("restatements", "--kept"), "No sealed period keeps more than its source."),
+    ):
+        done = typed(*words)
+        assert (done.code, done.out, done.said.strip()) == (0, "", said)
+    refused(typed("restatements", "tokens_hourly"), 2, "no asset `tokens_hourly`")
+    refused(typed("restatements", "--user", "Nobody Known"), 2, "no user is called")
