@@ -16,7 +16,7 @@ from usage_pipeline.warehouse.connections import Role, Warehouse
 if TYPE_CHECKING:
     from usage_pipeline.rollups.ranges import Failed
     from usage_pipeline.rollups.rollup import Outcome, Rollup
-    from usage_pipeline.serving.tokens import Person
+    from usage_pipeline.serving.people import Person
     from usage_pipeline.settings import Settings
 
 _SHOWN = 5
@@ -64,10 +64,10 @@ def check_range(found: "Settings", grain: Grain, first: date, last: date) -> Non
 
 def person(warehouse: Warehouse, who: str) -> "Person":
     """The one user that an id, a name or a part of it stands for."""
-    from usage_pipeline.serving import tokens
+    from usage_pipeline.serving import people
 
     with warehouse.begin(Role.READER) as connection:
-        return tokens.person(connection, who)
+        return people.person(connection, who)
 
 
 def is_terminal() -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from usage_pipeline.derived.restatement import Standing
     from usage_pipeline.rollups.ranges import Done, Failed
     from usage_pipeline.rollups.rollup import Outcome
-    from usage_pipeline.serving.tokens import Person
+    from usage_pipeline.serving.people import Person
 
 _EXAMPLES: Final = """\b
 Examples:

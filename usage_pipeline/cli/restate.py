@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from usage_pipeline.derived.restatement import Loss, Standing, Wish
     from usage_pipeline.rollups.ranges import Done, Failed
     from usage_pipeline.rollups.rollup import Outcome
-    from usage_pipeline.serving.tokens import Person
+    from usage_pipeline.serving.people import Person
     from usage_pipeline.warehouse.connections import Warehouse
 
 _EXAMPLES: Final = """\b

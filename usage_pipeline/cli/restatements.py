@@ -114,9 +114,9 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 def _name(each: "Restatement | Kept") -> str:
-    from usage_pipeline.serving import tokens
+    from usage_pipeline.serving import people
 
-    return console.printable(tokens.label_of(each.user_id, each.label), _LONGEST)
+    return console.printable(people.label_of(each.user_id, each.label), _LONGEST)
 
 
 def _change(before: int | None, after: int | None) -> str:

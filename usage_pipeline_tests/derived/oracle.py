@@ -235,12 +235,16 @@ class Oracle:
         if is_sealed and not is_settled:
             raise Refused(Why.IS_OPEN_BELOW)
         parts, gap = self._up_to_the_gap(period, standing)
-        return _Reading(min(covered_until, gap), parts, versions, is_settled and not missing)
+        read = max([covered_until, *(self.entries[each].covered_until for each in parts)])
+        return _Reading(read if gap is None else gap, parts, versions, is_settled and not missing)
 
     def _up_to_the_gap(
         self, period: Period, standing: Mapping[Period, Standing]
-    ) -> tuple[list[Period], datetime]:
-        """A gap begins where a period is missing, or where one is covered no further."""
+    ) -> tuple[list[Period], datetime | None]:
+        """A gap begins where a period is missing, or where one is covered no further.
+
+        What is read of the periods below is covered, also where the clock was set back since.
+        """
         parts: list[Period] = []
         for each in period.below:
             if standing[each] is Standing.MISSING:
@@ -249,7 +253,7 @@ class Oracle:
                 parts.append(each)
                 if self.entries[each].covered_until < each.end:
                     return parts, self.entries[each].covered_until
-        return parts, period.end
+        return parts, None
 
     def _leave_as_it_stands(self, period: Period, intent: Intent, reading: _Reading) -> Said:
         if intent is not Intent.RUN:

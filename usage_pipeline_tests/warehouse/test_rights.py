@@ -121,9 +121,22 @@ def test_the_rights_of_each_role_are_these_and_no_more(made_warehouse: Warehouse
             " from pg_namespace schema cross join aclexplode(schema.nspacl) held"
             " where schema.nspname like 'usage%' and held.grantee <> schema.nspowner order by 1, 2",
         )
+        columns = rows(
+            connection,
+            "select attribute.attrelid::regclass::text, held.grantee::regrole::text,"
+            " lower(held.privilege_type), string_agg(attribute.attname, ', ' order by attribute.attname)"
+            " from pg_attribute attribute cross join aclexplode(attribute.attacl) held"
+            " where attribute.attrelid::regclass::text like 'usage%' group by 1, 2, 3",
+        )
+    assert columns == [
+        (
+            "usage.restatements", "usage_writer", "insert",
+            "after, before, period_start, reason, restated_at, rollup, run_id, user_id",
+        ),
+    ], "nobody names the transaction that a change is recorded for"  # fmt: skip
     assert found == [
         *_read_by_all(BACKFILLS, writer="insert, select, update"),
-        *_read_by_all("usage.restatements", writer="insert, select"),
+        *_read_by_all("usage.restatements", writer="select"),
         *_read_by_all(LEDGER, writer="delete, insert, select, update"),
         *_read_by_all("usage.rollup_policy", writer="insert, select, update"),
         *_read_by_all("usage.source_horizon", writer="insert, select, update"),
