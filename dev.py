@@ -27,6 +27,7 @@ HELP = """usage: python3 dev.py VERB [ARGUMENTS]
   python3 dev.py demo          the whole stack with demo data; Ctrl-C stops it
   python3 dev.py test          lint, format, types, then every test
   python3 dev.py test ARGS     pytest with these arguments
+  python3 dev.py soak          thousands of random histories of runs, on every core (--help)
   python3 dev.py VERB …        init, up, status, migrate, sources, backfill, usage: what it does
   python3 dev.py VERB --help   what a verb takes
 
@@ -199,6 +200,11 @@ def test(arguments: "list[str]") -> None:
     become([str(PROGRAMS / command[0]), *command[1:]])
 
 
+def soak(arguments: "list[str]") -> None:
+    os.chdir(str(ROOT))
+    become([PYTHON, "-m", "usage_pipeline_tests.soak", *arguments])
+
+
 def main(arguments: "list[str]") -> None:
     keep_standard_streams()
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -206,9 +212,10 @@ def main(arguments: "list[str]") -> None:
         sys.exit(0 if arguments else 2)
     require_python()
     try:
-        prepare(DEV if arguments[0] == "test" else RUNTIME)
-        if arguments[0] == "test":
-            test(arguments[1:])
+        inside = {"test": test, "soak": soak}.get(arguments[0])
+        prepare(DEV if inside else RUNTIME)
+        if inside:
+            inside(arguments[1:])
         os.environ["USAGE_PROGRAM"] = typed()
         become([str(PROGRAMS / "usage-pipeline"), *arguments])
     except OSError as error:

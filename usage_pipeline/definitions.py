@@ -12,6 +12,7 @@ from usage_pipeline.derived.assets import assets as derived_assets
 from usage_pipeline.derived.ladder import LADDER
 from usage_pipeline.rollups import tokens
 from usage_pipeline.rollups.assets import tokens_daily
+from usage_pipeline.rollups.session_totals_asset import session_totals
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse.connections import open_warehouse
 
@@ -21,7 +22,10 @@ rollups = {each.name: each for each in (tokens.DAILY, *(step.rollup for step in 
 """What can be computed, by the asset's name."""
 
 defs = dg.Definitions(
-    assets=[*specs.specs(), *dg.with_source_code_references([tokens_daily, *derived_assets()])],
+    assets=[
+        *specs.specs(),
+        *dg.with_source_code_references([tokens_daily, *derived_assets(), session_totals]),
+    ],
     resources={"warehouse": warehouse},
     executor=dg.in_process_executor,  # the work is done by the database; a process a step would only cost
 )

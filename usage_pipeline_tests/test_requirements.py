@@ -131,7 +131,7 @@ def has_command(line: list[str], *, of_the_door: bool) -> bool:
         return True
     except click.UsageError:
         return False
-    return context.params.get("asset") in {None, *definitions.rollups}
+    return {"all", *definitions.rollups}.issuperset(context.params.get("assets") or ())
 
 
 def options(command: click.Command) -> Iterator[str]:

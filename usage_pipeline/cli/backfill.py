@@ -1,30 +1,34 @@
-"""`backfill ASSET --from --to`: a plan, a range of days on the stack's Dagster instance, what changed."""
+"""`backfill ASSET… | all --from --to`: a plan, one run an asset on the stack's instance, what changed."""
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import click
 
-from usage_pipeline.cli import backfill_job, backfill_words, console, stack, typed
+from usage_pipeline.cli import backfill_blame, backfill_job, backfill_words, console, stack, typed
 from usage_pipeline.cli.backfill_job import Job
 from usage_pipeline.refusals import Refusal
-from usage_pipeline.warehouse import backfills, session
+from usage_pipeline.warehouse import backfills, errand, session
+from usage_pipeline.warehouse.backfills import Held
 from usage_pipeline.warehouse.connections import Role
+from usage_pipeline.warehouse.errand import Errand
 
 if TYPE_CHECKING:
     import dagster as dg
 
-    from usage_pipeline.rollups.rollup import Outcome
+    from usage_pipeline.cli.backfill_blame import Broken
+    from usage_pipeline.rollups.rollup import Outcome, Span
     from usage_pipeline.settings import Settings
 
 
 @click.command()
-@click.argument("asset", required=False)
+@click.argument("assets", nargs=-1, metavar="ASSET… | all")
 @click.option("--from", "first", type=console.DAY, help="First day, UTC.")
 @click.option("--to", "last", type=console.DAY, help="Last day, inclusive.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
@@ -34,27 +38,28 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="The list as one JSON document.")
 @click.pass_context
 def backfill(
-    context: click.Context, asset: str | None, first: date | None, last: date | None,
+    context: click.Context, assets: tuple[str, ...], first: date | None, last: date | None,
     dry_run: bool, yes: bool, restart: bool, listed: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Compute a range of days again from the source; nothing changes where nothing differs.
+    """Compute a range again from the source; nothing changes where nothing differs.
 
-    ASSET is tokens_daily. One that was interrupted goes on where it broke off when the same command is
-    given again.
+    ASSET is tokens_daily, tokens_weekly, tokens_monthly or tokens_yearly; several run one after the other,
+    the finest first, and `all` means them all. Each day stands for the week, month or year that holds it.
+    A backfill that was interrupted goes on where it broke off when the same command is given again.
     """
     if listed:
-        if asset or first or last or dry_run or restart:
+        if assets or first or last or dry_run or restart:
             raise click.UsageError("--list stands alone", context)
         _list(as_json)
         return
     if as_json:
         raise click.UsageError("--json goes with --list", context)
-    if asset is None or first is None or last is None:
-        words = {"an ASSET": asset, "--from": first, "--to": last}
+    if not assets or first is None or last is None:
+        words = {"an ASSET or `all`": assets or None, "--from": first, "--to": last}
         lacking = ", ".join(word for word, given in words.items() if given is None)
         raise click.UsageError(f"{lacking} is missing (or give --list)", context)
     with stack.ending_on_signals(), session.opened(dagster=not dry_run) as (found, _):
-        job = backfill_job.asked_for(found, asset, first, last)
+        job = backfill_job.asked_for(found, assets, first, last)
         job = replace(job, before=None) if restart else job
         asks = not yes and sys.stdin.isatty() and sys.stderr.isatty()
         _plan(job, waits=asks or dry_run, say=click.echo if dry_run else console.narrate)
@@ -65,7 +70,7 @@ def backfill(
             return
         began = time.perf_counter()
         outcomes = _run(found, job)
-    for line in backfill_words.summary(outcomes, time.perf_counter() - began):
+    for line in backfill_words.summary(job, outcomes, time.perf_counter() - began):
         console.narrate(line)
 
 
@@ -78,9 +83,9 @@ def _agrees() -> bool:
         return False
 
 
-def run(found: "Settings", asset: str, first: date, last: date) -> "list[Outcome]":
-    """Run the asset over the range as one Dagster run; what every day found and wrote."""
-    return _run(found, backfill_job.asked_for(found, asset, first, last))
+def run(found: "Settings", names: Sequence[str], first: date, last: date) -> "list[Outcome]":
+    """Run the assets over the range, one Dagster run each; what every period found and wrote."""
+    return _run(found, backfill_job.asked_for(found, names, first, last))
 
 
 def _run(found: "Settings", job: Job) -> "list[Outcome]":
@@ -91,11 +96,9 @@ def _run(found: "Settings", job: Job) -> "list[Outcome]":
 
     stack.prepare(found)
     outcomes: list[Outcome] = []
-    with (
-        _plainly(),
-        dg.DagsterInstance.get() as instance,
-        console.bar(job.rollup.name, job.asked.period_count) as progress,
-    ):
+    with _plainly(), dg.DagsterInstance.get() as instance, ExitStack() as running:
+        what = job.names if len(job.spans) == 1 else f"{len(job.spans)} assets"
+        progress = running.enter_context(console.bar(what, job.asked.period_count))
 
         def watch(outcome: "Outcome") -> None:
             outcomes.append(outcome)
@@ -104,27 +107,58 @@ def _run(found: "Settings", job: Job) -> "list[Outcome]":
         taken_over = job.before.run_ids if job.before else ()
         orphans.bury(instance, orphans.left(warehouse), typed.is_orphaned, taken_over=taken_over)
         typed.forget(found.home)
-        warehouse.progress = watch
+        mark = running.enter_context(typed.marked(found.home))
         try:
-            with typed.marked(found.home) as mark:
-                _execute(instance, job, mark)
+            first_run_id = str(uuid4())
+            with _held(job, first_run_id) as held, errand.on(warehouse, Errand(held, watch)):
+                broken = list(_broken(instance, job, held, mark, first_run_id))
         except dg.Failure as failure:
-            done = f"{len(outcomes)} days were computed and stay" if outcomes else "nothing was stored"
-            raise Refusal(f"the run failed; {done}", why=failure.description or "") from None
+            raise backfill_blame.broken_off(outcomes, failure.description or "") from None
     warehouse.dispose()
+    if broken:
+        raise backfill_blame.incomplete(found, job, broken, outcomes)
     return outcomes
 
 
-def _execute(instance: "dg.DagsterInstance", job: Job, mark: str) -> None:
+@contextmanager
+def _held(job: Job, run_id: str) -> Iterator[Held]:
+    """The record of the whole command: a new one, or the one that it goes on with."""
+    from usage_pipeline.definitions import warehouse
+
+    before = job.before.id if job.before else None
+    with backfills.held(
+        warehouse, job.asked, run_id=run_id, root_run_id=None, backfill_id=before
+    ) as held:  # fmt: skip
+        yield held
+
+
+def _broken(
+    instance: "dg.DagsterInstance", job: Job, held: Held, mark: str, first_run_id: str
+) -> "Iterator[Broken]":
+    """Run every asset; those that had to leave periods out do not keep the others from what they can."""
+    from usage_pipeline.rollups.runs import Incomplete
+
+    for number, span in enumerate(job.spans):
+        try:
+            _execute(instance, span, held, mark, str(uuid4()) if number else first_run_id)
+        except Incomplete as incomplete:
+            yield span, incomplete.failed
+
+
+def _execute(instance: "dg.DagsterInstance", span: "Span", held: Held, mark: str, run_id: str) -> None:
     import dagster as dg
 
     from usage_pipeline.definitions import defs
 
     defs.resolve_implicit_global_asset_job_def().execute_in_process(
         instance=instance,
-        asset_selection=[dg.AssetKey(job.rollup.name)],
+        run_id=run_id,
+        asset_selection=[dg.AssetKey(span.rollup.name)],
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        tags=job.tags(mark),
+        tags={
+            **backfill_job.tags(span, mark, held.id),
+            **backfill_job.earlier_tries(instance, span, held.id, held.run_ids),
+        },
     )
 
 
@@ -153,10 +187,10 @@ def _plan(job: Job, *, waits: bool, say: Callable[[str], None]) -> None:
     from usage_pipeline.rollups import planning
 
     patience_ms = planning.PATIENCE_MS if waits else planning.HASTE_MS
-    plan = planning.make(warehouse, job.rollup, job.whole, job.asked.period_count, patience_ms=patience_ms)
-    say(f"{job.rollup.name} from {job.asked.first} to {job.asked.last}")
+    plan = planning.make(warehouse, job.spans, patience_ms=patience_ms, before=job.before)
+    say(f"{job.names} from {job.asked.first} to {job.asked.last}")
     for name, text in backfill_words.facts(job, plan):
-        say(f"  {name:<9} {text}")
+        say(f"  {name:<14} {text}")
 
 
 def _list(as_json: bool) -> None:

@@ -1,72 +1,111 @@
-"""What a person asks of `backfill`: one range of one asset, looked at before anything runs."""
+"""What a person asks of `backfill`: a range of some assets, looked at before anything runs."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Final
 
 from usage_pipeline.periods import calendar
-from usage_pipeline.periods.calendar import Window
 from usage_pipeline.refusals import REFUSED, USAGE, Refusal
 from usage_pipeline.warehouse import backfills
 from usage_pipeline.warehouse.backfills import Asked, Backfill
 from usage_pipeline.warehouse.connections import Role, Warehouse
 
 if TYPE_CHECKING:
-    from usage_pipeline.rollups.rollup import Rollup
+    import dagster as dg
+
+    from usage_pipeline.rollups.rollup import Rollup, Span
     from usage_pipeline.settings import Settings
+
+ALL: Final = "all"
 
 
 @dataclass(frozen=True)
 class Job:
-    """A range of one asset, and the interrupted backfill it goes on with, if any."""
+    """A range of some assets, finest grain first, and the interrupted backfill it goes on with, if any."""
 
-    rollup: "Rollup"
+    spans: "tuple[Span, ...]"
     asked: Asked
     before: Backfill | None = None
 
     @property
-    def whole(self) -> Window:
-        first, last = (calendar.window(self.rollup.grain, day) for day in (self.asked.first, self.asked.last))
-        return Window(first.start, last.end)
-
-    def tags(self, mark: str) -> dict[str, str]:
-        """The range, and the runs that this one goes on after; no daemon tries again what a person typed."""
-        from usage_pipeline.rollups import runs
-
-        tags = {
-            runs.RANGE_TAG: self.asked.first.isoformat(),
-            runs.RANGE_END_TAG: self.asked.last.isoformat(),
-            runs.RETRIES_TAG: "0",
-            runs.TYPED_TAG: mark,
-        }
-        if self.before:
-            tags |= {
-                runs.BACKFILL_TAG: str(self.before.id),
-                runs.ROOT_RUN_TAG: self.before.run_ids[0],
-                "dagster/parent_run_id": self.before.run_ids[-1],
-            }
-        return tags
+    def names(self) -> str:
+        return ", ".join(self.asked.assets)
 
 
-def asked_for(found: "Settings", asset: str, first: date, last: date) -> Job:
+def tags(span: "Span", mark: str, backfill_id: int) -> dict[str, str]:
+    """The range and what it is part of; no daemon tries again what a person typed."""
+    from usage_pipeline.periods import partitions
+    from usage_pipeline.rollups import runs
+
+    first, last = (partitions.key(span.rollup.grain, span.windows[place]) for place in (0, -1))
+    return {
+        runs.RANGE_TAG: first,
+        runs.RANGE_END_TAG: last,
+        runs.RETRIES_TAG: "0",
+        runs.TYPED_TAG: mark,
+        runs.BACKFILL_TAG: str(backfill_id),
+    }
+
+
+def earlier_tries(
+    instance: "dg.DagsterInstance", span: "Span", backfill_id: int, run_ids: Sequence[str]
+) -> Mapping[str, str]:
+    """Tags by which Dagster shows a run as one more try of those that the same backfill made of the asset."""
+    import dagster as dg
+
+    from usage_pipeline.rollups import runs
+
+    made = instance.get_runs(dg.RunsFilter(run_ids=list(run_ids), tags={runs.BACKFILL_TAG: str(backfill_id)}))
+    tries = [each for each in made if each.asset_selection == {dg.AssetKey(span.rollup.name)}]
+    if not tries:
+        return {}
+    return {runs.ROOT_RUN_TAG: tries[-1].run_id, "dagster/parent_run_id": tries[0].run_id}  # newest first
+
+
+def asked_for(found: "Settings", names: Sequence[str], first: date, last: date) -> Job:
     """The job, once everything it stands on was looked at; it goes on where an interrupted one broke off."""
-    from usage_pipeline.definitions import rollups, warehouse
+    from usage_pipeline.definitions import warehouse
     from usage_pipeline.rollups import readiness
+    from usage_pipeline.rollups.rollup import Span
 
-    if asset not in rollups:
+    chosen = _chosen(names)
+    check_range(found, chosen, first, last)
+    adapter = readiness.require(warehouse, found.token_source)
+    version = readiness.code_version(_own_version(chosen), adapter)
+    job = _job(tuple(Span.holding(each, first, last) for each in chosen), first, last, version)
+    _check_clock(warehouse, job, last)
+    return replace(job, before=_unfinished(warehouse, job))
+
+
+def _chosen(names: Sequence[str]) -> "list[Rollup]":
+    """Finest grain first, whatever order they were named in, and each once."""
+    from usage_pipeline.definitions import rollups
+
+    unknown = [each for each in names if each not in rollups and each != ALL]
+    if unknown:
         raise Refusal(
-            f"there is no asset `{asset}` to compute",
-            why=f"known are: {', '.join(sorted(rollups))}",
+            f"there is no asset `{unknown[0]}` to compute",
+            why=f"known are: {', '.join(rollups)}; `{ALL}` means them all",
             fix="correct the name",
             exit_code=USAGE,
         )
-    check_range(found, first, last)
-    adapter = readiness.require(warehouse, found.token_source)
-    version = readiness.code_version(rollups[asset].code_version, adapter)
-    count = sum(1 for _ in calendar.windows(rollups[asset].grain, first, last))
-    job = Job(rollups[asset], Asked((asset,), first, last, version, count))
-    _check_clock(warehouse, job)
-    return replace(job, before=_unfinished(warehouse, job))
+    return [rollup for name, rollup in rollups.items() if name in names or ALL in names]
+
+
+def _own_version(chosen: "Sequence[Rollup]") -> str:
+    """One where they agree, else each asset's, in their order."""
+    versions = [each.code_version for each in chosen]
+    return versions[0] if len(set(versions)) == 1 else ",".join(versions)
+
+
+def _job(spans: "tuple[Span, ...]", first: date, last: date, version: str) -> Job:
+    """A range of one asset is that of its periods, as Dagster's own runs record it."""
+    if len(spans) == 1:
+        whole = spans[0].whole
+        first, last = whole.start.date(), whole.end.date() - timedelta(days=1)
+    assets = tuple(each.rollup.name for each in spans)
+    return Job(spans, Asked(assets, first, last, version, sum(len(each.windows) for each in spans)))
 
 
 def _unfinished(warehouse: Warehouse, job: Job) -> Backfill | None:
@@ -75,19 +114,19 @@ def _unfinished(warehouse: Warehouse, job: Job) -> Backfill | None:
     if before and before.state == "running":
         raise Refusal(
             f"backfill {before.id} of this range is running already",
-            why=f"{before.finished_count} of {job.asked.period_count} days are finished",
+            why=f"{before.finished_count} of {job.asked.period_count} periods are finished",
             fix="wait for it; $ backfill --list shows how far it is",
             exit_code=REFUSED,
         )
     return before
 
 
-def check_range(found: "Settings", first: date, last: date) -> None:
-    """Both days are inclusive, in order, and have a partition."""
+def check_range(found: "Settings", chosen: "Sequence[Rollup]", first: date, last: date) -> None:
+    """Both days are inclusive, in order, and lie in periods that have a partition."""
     today = datetime.now(UTC).date()
     if first > last:
         raise Refusal(f"--from {first} comes after --to {last}", fix="swap the two dates", exit_code=USAGE)
-    if first < found.start:
+    if any(calendar.floor(each.grain, first) < calendar.floor(each.grain, found.start) for each in chosen):
         raise Refusal(
             f"--from {first} lies before the first day {found.start}",
             why="no partition begins earlier",
@@ -103,14 +142,14 @@ def check_range(found: "Settings", first: date, last: date) -> None:
         )
 
 
-def _check_clock(warehouse: Warehouse, job: Job) -> None:
+def _check_clock(warehouse: Warehouse, job: Job, last: date) -> None:
     """A day that has not come by the database's clock would be computed, empty, and called done."""
     from usage_pipeline.rollups import planning
 
-    now, _ = planning.clock(warehouse, job.rollup, job.whole)
-    if job.asked.last > now.date():
+    now, _ = planning.clock(warehouse, job.spans[0].rollup, job.spans[0].whole)
+    if last > now.date():
         raise Refusal(
-            f"--to {job.asked.last} has not come yet by the database's clock",
+            f"--to {last} has not come yet by the database's clock",
             why=f"it says {now:%Y-%m-%d %H:%M}, this machine {datetime.now(UTC):%Y-%m-%d %H:%M} (UTC)",
             fix=f"set the clock that is wrong, or end the range on {now.date()} or before",
             exit_code=USAGE,

@@ -1,31 +1,41 @@
 """What `backfill` says: the plan before, the sums and the differences after, and the list of all."""
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from usage_pipeline.periods.calendar import Grain, Window
 from usage_pipeline.warehouse.backfills import Backfill
 
 if TYPE_CHECKING:
     from usage_pipeline.cli.backfill_job import Job
-    from usage_pipeline.rollups.planning import Plan
-    from usage_pipeline.rollups.rollup import Outcome
+    from usage_pipeline.rollups.planning import Part, Plan
+    from usage_pipeline.rollups.rollup import Outcome, Span
 
 _CHANGES_SHOWN: Final = 10
 _COMPARED: Final = ("message_count", "total_tokens")
+_LEFT_OUT: Final = {
+    "pruned": "stay pruned, the coarser periods hold them",
+    "before the horizon": "begin before the source's horizon and count as computed and empty",
+}
+_UNITS: Final = {
+    Grain.HOURLY: "hour",
+    Grain.DAILY: "day",
+    Grain.WEEKLY: "week",
+    Grain.MONTHLY: "month",
+    Grain.YEARLY: "year",
+}
 
 
 def facts(job: "Job", plan: "Plan") -> Iterator[tuple[str, str]]:
     """What will be done, a fact a line."""
-    yield "days", f"{plan.periods:,}, {plan.computed:,} of them computed before"
-    yield "answers", _answers(plan)
-    if plan.seconds is None:
-        yield "estimate", "none: nothing was computed here yet, or the source cannot be asked"
-    else:
-        rest = 1 - (job.before.finished_count / job.asked.period_count if job.before else 0)
-        left = _duration(plan.seconds * rest)
-        yield "estimate", f"about {left} of work, {plan.at_once} at a time, by the last runs; some to start"
+    for part in plan.parts:
+        yield part.span.rollup.name, _periods_of(part)
+    if plan.reads_raw:
+        yield "answers", _answers(plan)
+    yield "estimate", _estimate(plan)
     if job.before:
-        stand = f"{job.before.finished_count:,} of {job.asked.period_count:,} days stand"
+        stand = f"{plan.finished:,} of {job.asked.period_count:,} periods stand"
         yield "resumes", f"backfill {job.before.id} of {job.before.started_at:%Y-%m-%d %H:%M} UTC: {stand}"
         yield "", "(--restart computes them again)"
     if plan.ahead_until:
@@ -34,6 +44,45 @@ def facts(job: "Job", plan: "Plan") -> Iterator[tuple[str, str]]:
             f"{plan.ahead_count:,} answers lie ahead of the database's clock ({plan.clock:%Y-%m-%d %H:%M}), "
             f"up to {plan.ahead_until:%Y-%m-%d %H:%M}: they count once it gets there",
         )
+
+
+def _periods_of(part: "Part") -> str:
+    windows = part.span.windows
+    first, last = (key(part.span, windows[place]) for place in (0, -1))
+    which = first if first == last else f"{first} to {last}"
+    return (
+        f"{count(part.span.rollup.grain, len(windows))}, {which}, {part.computed:,} of them computed before"
+    )
+
+
+def _estimate(plan: "Plan") -> str:
+    if plan.seconds is None:
+        return "none: nothing was computed here yet, or the source cannot be asked"
+    unknown = [part.span.rollup.name for part in plan.parts if part.seconds is None]
+    without = f", without {', '.join(unknown)}" if unknown else ""
+    work = f"about {_duration(plan.seconds)} of work{without}, {plan.at_once} at a time"
+    return f"{work}, by the last runs; some to start"
+
+
+def key(span: "Span", window: Window) -> str:
+    """What Dagster calls a period."""
+    from usage_pipeline.periods import partitions
+
+    return partitions.key(span.rollup.grain, window)
+
+
+def count(grain: Grain, number: int) -> str:
+    """So many days, weeks, months or years."""
+    return f"{number:,} {_UNITS[grain]}{'' if number == 1 else 's'}"
+
+
+def counts(names: "Iterable[str]") -> str:
+    """How many periods of which grain these are, by the assets of each."""
+    from usage_pipeline.definitions import rollups
+
+    given = Counter(names)
+    each = [count(rollup.grain, given[name]) for name, rollup in rollups.items() if name in given]
+    return " and ".join([", ".join(each[:-1]), each[-1]] if len(each) > 1 else each) or "0 periods"
 
 
 def _answers(plan: "Plan") -> str:
@@ -50,41 +99,68 @@ def _duration(seconds: float) -> str:
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def summary(outcomes: "Sequence[Outcome]", seconds: float) -> list[str]:
-    """What a backfill did: the sums, and the days that were known and are different now."""
-    fresh = [each for each in outcomes if not each.is_kept]
+def summary(job: "Job", outcomes: "Sequence[Outcome]", seconds: float) -> list[str]:
+    """What a backfill did: the sums, and the periods that were known and are different now."""
+    fresh = [each for each in outcomes if each.said == "computed" and not each.is_kept]
     inserted, updated, deleted = (
         sum(getattr(each, name) for each in fresh) for name in ("inserted", "updated", "deleted")
     )
     changed = sum(each.changed > 0 for each in fresh)
-    answers = sum(each.entry.source_rows for each in fresh)
-    kept = len(outcomes) - len(fresh)
+    kept = sum(each.is_kept for each in outcomes)
     return [
-        f"{_days(len(fresh))} computed from {answers:,} answers in {seconds:.1f} s, {changed:,} changed"
-        + (f"; {kept:,} stood already" if kept else ""),
+        f"{counts(each.rollup for each in fresh)} computed{_source(job, fresh)} in {seconds:.1f} s, "
+        f"{changed:,} changed" + (f"; {kept:,} stood already" if kept else ""),
         f"rows inserted {inserted:,} · updated {updated:,} · deleted {deleted:,}",
-        *_differences([each for each in fresh if each.changed and each.before]),
+        *_differences(job, [each for each in fresh if each.changed and each.before]),
+        *_kept(job, fresh),
+        *_not_computed(job, outcomes),
     ]
 
 
-def _differences(changed: "Sequence[Outcome]") -> Iterator[str]:
-    for each in sorted(changed, key=lambda one: one.window)[:_CHANGES_SHOWN]:
+def _source(job: "Job", fresh: "Sequence[Outcome]") -> str:
+    raw = {span.rollup.name for span in job.spans if span.rollup.reads_raw}
+    answers = sum(each.entry.source_rows for each in fresh if each.rollup in raw)
+    return f" from {answers:,} answers" if raw else ""
+
+
+def _differences(job: "Job", changed: "Sequence[Outcome]") -> Iterator[str]:
+    spans = {span.rollup.name: span for span in job.spans}
+    order = list(spans)
+    for each in sorted(changed, key=lambda one: (order.index(one.rollup), one.window))[:_CHANGES_SHOWN]:
         before, now = each.before, each.entry.totals
-        answers, tokens = (
-            now.get(name, 0) - before.get(name, 0) for name in ("message_count", "total_tokens")
-        )
-        yield f"  {each.window.start:%Y-%m-%d}  {answers:+,} answers  {tokens:+,} tokens"
+        answers, tokens = (now.get(name, 0) - before.get(name, 0) for name in _COMPARED)
+        name = f"{each.rollup:<14}  " if len(spans) > 1 else ""
+        yield f"  {name}{key(spans[each.rollup], each.window)}  {answers:+,} answers  {tokens:+,} tokens"
     if len(changed) > _CHANGES_SHOWN:
-        yield f"  and {_days(len(changed) - _CHANGES_SHOWN)} more"
+        rest = len(changed) - _CHANGES_SHOWN
+        yield f"  and {rest:,} period{'' if rest == 1 else 's'} more"
 
 
-def _days(count: int) -> str:
-    return f"{count:,} day{'' if count == 1 else 's'}"
+def _kept(job: "Job", fresh: "Sequence[Outcome]") -> Iterator[str]:
+    """What sealed periods hold beyond the source: somebody deleted or edited it later."""
+    for span in job.spans:
+        kept = sum(each.entry.kept_rows for each in fresh if each.rollup == span.rollup.name)
+        if kept > 0:
+            gone = f"{kept:,} of the answers counted are gone from the source"
+            yield f"  {span.rollup.name}: {gone}; sealed, they stay"
+
+
+def _not_computed(job: "Job", outcomes: "Sequence[Outcome]") -> Iterator[str]:
+    """What is pruned, and what begins before raw history does; neither is a failure."""
+    for span in job.spans:
+        for said, meaning in _LEFT_OUT.items():
+            windows = [
+                each.window for each in outcomes if (each.rollup, each.said) == (span.rollup.name, said)
+            ]
+            if windows:
+                first, last = (key(span, each) for each in (min(windows), max(windows)))
+                which = first if first == last else f"{first} to {last}"
+                yield f"  {span.rollup.name}: {count(span.rollup.grain, len(windows))} {meaning} ({which})"
 
 
 def table(known: Sequence[Backfill]) -> list[str]:
     """The list, a line each under its heading, every column as wide as it must be."""
-    rows = [("id", "state", "asset", "from", "to", "days", "started (UTC)", "took"), *map(_row, known)]
+    rows = [("id", "state", "assets", "from", "to", "periods", "started (UTC)", "took"), *map(_row, known)]
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     return [
         "  ".join(word.ljust(width) for word, width in zip(row, widths, strict=True)).rstrip()
@@ -105,8 +181,15 @@ def _row(each: Backfill) -> tuple[str, ...]:
 def document(each: Backfill) -> dict[str, object]:
     """One backfill for a program."""
     return {
-        "id": each.id, "state": each.state, "assets": each.asked.assets, "from": each.asked.first,
-        "to": each.asked.last, "code_version": each.asked.code_version, "finished_days": each.finished_count,
-        "days": each.asked.period_count, "started_at": each.started_at, "ended_at": each.ended_at,
+        "id": each.id,
+        "state": each.state,
+        "assets": each.asked.assets,
+        "from": each.asked.first,
+        "to": each.asked.last,
+        "code_version": each.asked.code_version,
+        "finished_periods": each.finished_count,
+        "periods": each.asked.period_count,
+        "started_at": each.started_at,
+        "ended_at": each.ended_at,
         "run_ids": each.run_ids,
-    }  # fmt: skip
+    }

@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from usage_pipeline import settings
-from usage_pipeline.cli import backfill, console, graphql, lock, migrate, stack
+from usage_pipeline.cli import backfill, backfill_job, backfill_words, console, graphql, lock, migrate, stack
 from usage_pipeline.cli.lock import Lock
 from usage_pipeline.cli.page import Page, no_open_option, port_option, served, until_ended
-from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.refusals import REFUSED, Refusal
 from usage_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     from usage_pipeline.demo.story import Story
+    from usage_pipeline.rollups.rollup import Span
     from usage_pipeline.warehouse.connections import Warehouse
     from usage_pipeline.warehouse.embedded import Server
 
 DAYS: Final = 400
-ASSET: Final = "tokens_daily"
 
 
 @click.command()
@@ -65,9 +64,7 @@ def _run(server: "Server", held: Lock, days: int, *, port: int, once: bool, open
     with served(found, port) as page:  # it gets ready while we work
         story = _application(server, found, days)
         migrate.everything(found, warehouse)
-        with console.step(f"backfill of {ASSET}") as words:
-            outcomes = backfill.run(found, ASSET, _first_due(warehouse, story), _yesterday())
-            words.append(f"{len(outcomes)} days, {sum(each.changed for each in outcomes):,} rows written")
+        _backfill(found, "backfill", _first_due(warehouse, story), _yesterday())
         _late_batch(server, found, story)
         page.stand(held)
         stack.write_env_file(found)
@@ -177,14 +174,35 @@ def _application(server: "Server", found: Settings, days: int) -> "Story":
 
 
 def _first_due(warehouse: "Warehouse", story: "Story") -> date:
-    """The first day that was never computed, at the latest the first of the late batch."""
+    """The first day that was never computed, at the latest the first of the late batch.
+
+    Where a coarser period lacks, everything: it is due from its first day, and may lie anywhere.
+    """
     from usage_pipeline.serving import tokens
     from usage_pipeline.warehouse.connections import Role
 
+    if not _is_computed(warehouse, story):
+        return story.first_day
     late = story.chapter("offline")
     with warehouse.begin(Role.READER) as connection:
         gaps = tokens.coverage(connection, story.first_day, story.last_day)
     return min([*gaps.missing, *gaps.partial, late.first_day if late else story.first_day])
+
+
+def _is_computed(warehouse: "Warehouse", story: "Story") -> bool:
+    """Whether every coarser period of the story was."""
+    from usage_pipeline.rollups import planning
+
+    coarser = [each for each in _spans(story) if not each.rollup.reads_raw]
+    return all(planning.clock(warehouse, each.rollup, each.whole)[1] == len(each.windows) for each in coarser)
+
+
+def _spans(story: "Story") -> "list[Span]":
+    """The periods of every asset that hold the story's days."""
+    from usage_pipeline.definitions import rollups
+    from usage_pipeline.rollups.rollup import Span
+
+    return [Span.holding(each, story.first_day, story.last_day) for each in rollups.values()]
 
 
 def _late_batch(server: "Server", found: Settings, story: "Story") -> None:
@@ -197,9 +215,15 @@ def _late_batch(server: "Server", found: Settings, story: "Story") -> None:
             return
         with connection.transaction():
             loading.load_late(connection, story)
-    with console.step("late batch") as words:
-        outcomes = backfill.run(found, ASSET, late.first_day, late.last_day)
-        words.append(f"{len(outcomes)} days, {sum(each.changed for each in outcomes):,} rows changed")
+    _backfill(found, "late batch", late.first_day, late.last_day)
+
+
+def _backfill(found: Settings, name: str, first: date, last: date) -> None:
+    """Days, and the weeks, months and years that hold them."""
+    with console.step(name) as words:
+        outcomes = backfill.run(found, [backfill_job.ALL], first, last)
+        words.append(backfill_words.counts(each.rollup for each in outcomes))
+        words.append(f"{sum(each.changed for each in outcomes):,} rows written")
 
 
 def _verify(warehouse: "Warehouse", story: "Story", page: Page) -> None:
@@ -209,18 +233,17 @@ def _verify(warehouse: "Warehouse", story: "Story", page: Page) -> None:
 
     with console.step("verified against plain Python") as words:
         with warehouse.begin(Role.READER) as connection:
-            difference = verification.difference(
-                connection, story, now=datetime.now(UTC), grains=[Grain.DAILY]
-            )
+            difference = verification.difference(connection, story, now=datetime.now(UTC))
         if difference:
             raise Refusal("the stored numbers are wrong", why=difference)
-        words.append("every row and every day agrees")
-    with console.step("Dagster shows the days") as words:
-        count = graphql.materialized_count(page.address, ASSET)
-        days = (story.last_day - story.first_day).days + 1
-        if count < days:
-            raise Refusal("the page does not show every day", why=f"{count} of {days} are green")
-        words.append(f"{count} partitions")
+        words.append("every row of every grain agrees")
+    with console.step("Dagster shows every period") as words:
+        for span in _spans(story):
+            count = graphql.materialized_count(page.address, span.rollup.name)
+            if count < len(span.windows):
+                why = f"{count} of {len(span.windows)} are green"
+                raise Refusal(f"the page does not show all of {span.rollup.name}", why=why)
+            words.append(backfill_words.count(span.rollup.grain, count))
     with console.step("Dagster's daemon"):
         page.wait_for_daemon()
 
@@ -232,7 +255,8 @@ def _greet(server: "Server", page: Page, story: "Story") -> None:
         f"\n  {page.lineage}\n\n  What the data tell:\n{_chapters(story)}\n\n  Try in another terminal:\n"
         f"    {form} usage tokens\n"
         f'    {form} usage tokens --user "Ada Lovelace"\n'
-        f"    {form} backfill {ASSET} --from {last - timedelta(days=6)} --to {last}\n\n"
+        f"    {form} backfill tokens_monthly --from {last.replace(day=1)} --to {last}\n"
+        f"    {form} backfill all --from {last - timedelta(days=6)} --to {last}\n\n"
         f"  Ctrl-C stops everything; the data stay in {server.folder} (--reset starts over)."
     )
 

@@ -90,6 +90,6 @@ def _next_commands(found: Settings) -> str:
     return (
         f"The settings stand in {found.file}. Next:\n"
         f"  {form} migrate apply\n"
-        f"  {form} backfill tokens_daily --from {first} --to yesterday{which}\n"
+        f"  {form} backfill all --from {first} --to yesterday{which}\n"
         f"  {form} up"
     )

@@ -29,7 +29,7 @@ from usage_pipeline.refusals import Refusal
 _EXAMPLES: Final = """\b
 Examples:
   usage-pipeline usage tokens --user "Ada Lovelace"
-  usage-pipeline backfill tokens_daily --from yesterday --to today
+  usage-pipeline backfill all --from yesterday --to today
   usage-pipeline recalc --user "Ada Lovelace" --from yesterday --to today
 """
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from usage_pipeline.cli import console, horizon
+from usage_pipeline import settings
+from usage_pipeline.cli import console, horizon, session_totals
 from usage_pipeline.refusals import ATTENTION, USAGE, Refusal
 from usage_pipeline.warehouse import session
 
@@ -59,8 +60,6 @@ sources.add_command(horizon.horizon)
 @click.argument("day", type=console.DAY)
 def start(day: date) -> None:
     """Move the first day that has a partition."""
-    from usage_pipeline import settings
-
     found = settings.load()
     if not settings.EARLIEST_START <= day <= datetime.now(UTC).date():
         raise Refusal(
@@ -77,6 +76,10 @@ def start(day: date) -> None:
     left_out = _left_out(day)
     if left_out:
         console.narrate(f"{left_out:,} answers lie before it: no partition holds them.", style="yellow")
+
+
+sources.add_command(session_totals.enable)
+sources.add_command(session_totals.disable)
 
 
 def _tell_database() -> None:
@@ -106,10 +109,11 @@ def _show(made: "Report") -> None:
         out.print(f"\n[bold]{each.name}[/bold]")
         for name, text in _facts(each):
             out.print(f"  {name:<9} {escape(console.printable(text))}", soft_wrap=True)
+    out.print(f"\nSession totals: {escape(console.printable(_switch(made)))}", soft_wrap=True)
     if made.states is None:
         return
     counted = ", ".join(f"{_STATES[state]} {count:,}" for state, count in made.states.items()) or "none"
-    out.print(f"\nAnswers of the last 7 days: {counted}")
+    out.print(f"Answers of the last 7 days: {counted}")
     since = (
         f"since {made.refusals_since}"
         if made.shows_all
@@ -124,6 +128,17 @@ def _show(made: "Report") -> None:
     out.print(f"Strays, which belong to no day: {made.stray_count:,}")
     for stray in made.strays:
         out.print(f"  {stray.occurred_at or '–'}  {stray.event_id}  {stray.reason}", soft_wrap=True)
+
+
+def _switch(made: "Report") -> str:
+    """Whether the one column that we may write is kept true, and what hinders it."""
+    totals = made.session_totals
+    if totals is None:
+        return "this source has no column for them"
+    column = f"{totals.table_name}.{totals.column_name}"
+    if not totals.is_enabled:
+        return f"off ({column} is not written; {settings.program()} sources enable session-totals)"
+    return f"on, but {totals.obstacle}" if totals.obstacle else f"on ({column} is written)"
 
 
 def _facts(table: "TableReport") -> Iterator[tuple[str, str]]:

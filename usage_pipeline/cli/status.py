@@ -167,7 +167,7 @@ def _computed(found: Settings, warehouse: Warehouse) -> Part:
     with warehouse.begin(Role.READER) as connection:
         newest = tokens.latest_day(connection)
         if newest is None:
-            fix = f"{settings.program()} backfill tokens_daily --from {found.start} --to yesterday"
+            fix = f"{settings.program()} backfill all --from {found.start} --to yesterday"
             return Part(f"no day yet: {fix}", {"first_day": None, "newest_day": None, "missing_days": None})
         covered = tokens.coverage(connection, found.start, max(newest, found.start))
         missing = tokens.coverage(connection, found.start, max(yesterday, found.start)).missing
@@ -185,7 +185,7 @@ def _backfills(warehouse: Warehouse) -> Part:
         known = backfills.not_ended(connection)
     open_ones = [each for each in known if each.state in ("running", "interrupted")]
     told = (
-        f"{each.id} {each.state}, {each.finished_count} of {each.asked.period_count} days of"
+        f"{each.id} {each.state}, {each.finished_count} of {each.asked.period_count} periods of"
         f" {', '.join(each.asked.assets)}, {each.asked.first} to {each.asked.last}"
         for each in open_ones
     )

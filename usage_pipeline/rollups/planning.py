@@ -1,5 +1,6 @@
 """What a range will cost, before it is computed: its periods, its source rows, an estimate of the time."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -7,8 +8,9 @@ from typing import Any, Final
 from sqlalchemy import Row
 
 from usage_pipeline.periods.calendar import Window
-from usage_pipeline.rollups.rollup import Rollup
-from usage_pipeline.warehouse import statements
+from usage_pipeline.rollups.rollup import Rollup, Span
+from usage_pipeline.warehouse import ledger, statements
+from usage_pipeline.warehouse.backfills import Backfill
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.failures import TooSlow
 
@@ -18,21 +20,43 @@ HASTE_MS: Final = 300
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a range holds and will take.
+class Part:
+    """One asset of a plan; `finished` are of the backfill that goes on, `seconds` are for the rest.
 
-    `seconds` is None where nothing was computed yet, `ahead_until` where no answer is ahead of the clock.
+    `seconds` is None where nothing was computed yet, or where the source cannot be asked.
     """
 
-    periods: int
+    span: Span
     computed: int
+    finished: int
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a range holds and will take; `ahead_until` is None where no answer is ahead of the clock."""
+
+    parts: tuple[Part, ...]
     source_rows: int | None
     is_counted: bool
     at_once: int
-    seconds: float | None
     clock: datetime
     ahead_count: int
     ahead_until: datetime | None
+
+    @property
+    def reads_raw(self) -> bool:
+        return any(part.span.rollup.reads_raw for part in self.parts)
+
+    @property
+    def finished(self) -> int:
+        return sum(part.finished for part in self.parts)
+
+    @property
+    def seconds(self) -> float | None:
+        """Of the assets that were ever computed; None if none was."""
+        known = [part.seconds for part in self.parts if part.seconds is not None]
+        return sum(known) if known else None
 
 
 def clock(warehouse: Warehouse, rollup: Rollup, whole: Window) -> tuple[datetime, int]:
@@ -45,20 +69,57 @@ def clock(warehouse: Warehouse, rollup: Rollup, whole: Window) -> tuple[datetime
     return row.clock, row.computed_count
 
 
-def make(warehouse: Warehouse, rollup: Rollup, whole: Window, periods: int, *, patience_ms: int) -> Plan:
+def make(
+    warehouse: Warehouse, spans: Sequence[Span], *, patience_ms: int, before: Backfill | None = None
+) -> Plan:
     """The plan of a range; its source rows are counted if that takes no longer than this."""
-    now, computed = clock(warehouse, rollup, whole)
-    counted = _counted(warehouse, whole, patience_ms)
-    rows = _expected(warehouse, whole) if counted is None else counted
+    raw = [each for each in spans if each.rollup.reads_raw]
+    counted = _counted(warehouse, raw[0].whole, patience_ms) if raw else 0
+    rows = _expected(warehouse, raw[0].whole) if counted is None else counted
+    ahead_count, ahead_until = _ahead(warehouse, patience_ms) if raw else (0, None)
+    parts = tuple(_part(warehouse, each, rows, before) for each in spans)
+    now, _ = clock(warehouse, spans[0].rollup, spans[0].whole)
+    at_once = min(warehouse.connections, max(len(each.windows) for each in spans))
+    return Plan(parts, rows, counted is not None, at_once, now, ahead_count, ahead_until)
+
+
+def _part(warehouse: Warehouse, span: Span, rows: int | None, before: Backfill | None) -> Part:
+    _, computed = clock(warehouse, span.rollup, span.whole)
+    finished = _finished(warehouse, span, before) if before else 0
+    whole = _raw_ms(warehouse, span, rows) if span.rollup.reads_raw else _derived_ms(warehouse, span)
+    if whole is None:
+        return Part(span, computed, finished, None)
+    count = len(span.windows)
+    rest = whole * (count - finished) / count
+    return Part(span, computed, finished, rest / 1000 / min(warehouse.connections, count))
+
+
+def _finished(warehouse: Warehouse, span: Span, before: Backfill) -> int:
+    with warehouse.begin(Role.WRITER) as connection:
+        return len(
+            ledger.finished(
+                connection, span.rollup.name, span.whole,
+                run_ids=before.run_ids, code_version=span.rollup.code_version,
+            )
+        )  # fmt: skip
+
+
+def _raw_ms(warehouse: Warehouse, span: Span, rows: int | None) -> float | None:
     with warehouse.begin(Role.WRITER) as connection:
         per_row, per_period = statements.run(
-            connection, "rollups.sql", "cost_of_periods", rollup=rollup.name
+            connection, "rollups.sql", "cost_of_periods", rollup=span.rollup.name
         ).one()
-    ahead_count, ahead_until = _ahead(warehouse, patience_ms)
-    at_once = min(warehouse.connections, periods)
-    known = None not in (rows, per_period)
-    seconds = ((rows or 0) * (per_row or 0) + periods * per_period) / 1000 / at_once if known else None
-    return Plan(periods, computed, rows, counted is not None, at_once, seconds, now, ahead_count, ahead_until)
+    if rows is None or per_period is None:
+        return None
+    return float(rows * (per_row or 0) + len(span.windows) * per_period)
+
+
+def _derived_ms(warehouse: Warehouse, span: Span) -> float | None:
+    with warehouse.begin(Role.WRITER) as connection:
+        per_period = statements.run(
+            connection, "rollups.sql", "duration_of_periods", rollup=span.rollup.name
+        ).scalar_one()
+    return None if per_period is None else float(len(span.windows) * per_period)
 
 
 def _counted(warehouse: Warehouse, whole: Window, patience_ms: int) -> int | None:

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
+from typing import Self
 
+from usage_pipeline.periods import calendar
 from usage_pipeline.periods.calendar import Grain, Window
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.ledger import Entry
@@ -43,3 +46,25 @@ class Rollup:
     code_version: str
     ensure_partitions: Callable[[Warehouse, Window, Window], None]
     compute: Callable[[Warehouse, Window, str], Outcome]  # the period, and the run that computes it
+
+    @property
+    def reads_raw(self) -> bool:
+        """Days are read from the source, every coarser period from those below it."""
+        return self.grain is Grain.DAILY
+
+
+@dataclass(frozen=True)
+class Span:
+    """The periods of one rollup that somebody asks for, the oldest first."""
+
+    rollup: Rollup
+    windows: tuple[Window, ...]
+
+    @classmethod
+    def holding(cls, rollup: Rollup, first: date, last: date) -> Self:
+        """From the period that holds one day to the period that holds the other."""
+        return cls(rollup, tuple(calendar.windows(rollup.grain, first, last)))
+
+    @property
+    def whole(self) -> Window:
+        return Window(self.windows[0].start, self.windows[-1].end)

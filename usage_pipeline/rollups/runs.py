@@ -19,6 +19,7 @@ from usage_pipeline.rollups.rollup import Outcome, Rollup
 from usage_pipeline.warehouse import backfills, ledger
 from usage_pipeline.warehouse.backfills import Asked, Held
 from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.failures import Unusable
 from usage_pipeline.warehouse.ledger import Entry
 
 BACKFILL_TAG: Final = "usage/backfill"
@@ -27,6 +28,14 @@ RETRIES_TAG: Final = "dagster/max_retries"
 RANGE_TAG: Final = "dagster/asset_partition_range_start"
 RANGE_END_TAG: Final = "dagster/asset_partition_range_end"
 ROOT_RUN_TAG: Final = "dagster/root_run_id"
+
+
+class Incomplete(dg.Failure):
+    """Some periods were refused; every other one was computed."""
+
+    def __init__(self, rollup: Rollup, failed: Sequence[Failed]) -> None:
+        super().__init__(_blame(rollup, failed), allow_retries=False)
+        self.failed = failed
 
 
 @dataclass
@@ -64,8 +73,7 @@ def run(
         raise
     if progress.failed:
         _report(context, progress.done)
-        missing = len(windows) - len(progress.done)
-        raise dg.Failure(_blame(rollup, progress.failed, missing), allow_retries=False)
+        raise Incomplete(rollup, progress.failed)
     for key, outcome in progress.done.items():
         context.add_asset_metadata(metadata.of_period(outcome), partition_key=key)
     return dg.MaterializeResult()
@@ -86,8 +94,12 @@ def _recorded(
     windows: Sequence[Window],
     code_version: str,
 ) -> Iterator[Held | None]:
-    """The backfill that this run is part of; the run of a single partition is none."""
+    """The backfill that this run is part of: its command's, else its own; a single partition has none."""
     tags = context.run.tags
+    if warehouse.errand:
+        warehouse.errand.held.join(context.run.run_id)
+        yield warehouse.errand.held
+        return
     if RANGE_TAG not in tags:
         yield None
         return
@@ -124,8 +136,16 @@ def _compute(
             _note(warehouse, rollup, progress, ended.result)
         if held:
             held.require_session()
-    if held:
-        held.has_failed = bool(progress.failed)
+    _require_usable(progress.failed)
+    if held and progress.failed:
+        held.has_failed = True
+
+
+def _require_usable(failed: Sequence[Failed]) -> None:
+    """A range that lost its database is interrupted, and goes on; it did not come to its end."""
+    for each in failed:
+        if isinstance(each.refusal, Unusable):
+            raise each.refusal
 
 
 def _kept(
@@ -145,7 +165,8 @@ def _as_it_stands(rollup: Rollup, window: Window, entry: Entry) -> Outcome:
 
 def _note(warehouse: Warehouse, rollup: Rollup, progress: _Progress, outcome: Outcome) -> None:
     progress.done[partitions.key(rollup.grain, outcome.window)] = outcome
-    warehouse.progress(outcome)
+    if warehouse.errand:
+        warehouse.errand.watch(outcome)
 
 
 def _report(context: dg.AssetExecutionContext, done: Mapping[str, Outcome]) -> None:
@@ -158,8 +179,8 @@ def _report(context: dg.AssetExecutionContext, done: Mapping[str, Outcome]) -> N
         )
 
 
-def _blame(rollup: Rollup, failed: Sequence[Failed], missing: int) -> str:
+def _blame(rollup: Rollup, failed: Sequence[Failed]) -> str:
     """Which period failed first and why, and how many were not computed in all."""
     first = min(failed, key=lambda each: each.window)
-    others = f" and {missing - 1} more" if missing > 1 else ""
+    others = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
     return f"{partitions.key(rollup.grain, first.window)}{others} not computed: {first.refusal}"

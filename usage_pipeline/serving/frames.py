@@ -1,13 +1,12 @@
 """`read`: stored usage as a tidy pandas frame, the same numbers as `usage tokens`."""
 
-from collections.abc import Collection
-from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any, Final
 
-from usage_pipeline.periods import calendar
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.refusals import USAGE, Refusal
-from usage_pipeline.serving import tokens
+from usage_pipeline.serving import lines, people, periods, tokens
 from usage_pipeline.warehouse import session
 from usage_pipeline.warehouse.connections import Role
 
@@ -15,66 +14,91 @@ if TYPE_CHECKING:
     import pandas
     from sqlalchemy import Connection
 
-ROLLUPS: Final = ("tokens_daily",)
-KEYS: Final = ("day", "user")
+ROLLUPS: Final = {periods.asset(grain): grain for grain in periods.GRAINS}
 COUNTS: Final = (
     "messages", "conversations", "prompt_tokens", "completion_tokens", "total_tokens",
     "unmetered_messages", "refused_messages",
 )  # fmt: skip
 
 
-def read(rollup: str, period: str, *, by: Collection[str] = KEYS) -> "pandas.DataFrame":
-    """Usage of a day, month or year (`2026-10-05`, `2026-10`, `2026`), one row for each `by`.
+def read(rollup: str, period: str, *, by: Collection[str] | None = None) -> "pandas.DataFrame":
+    """Usage of the days, weeks, months or years that begin in a period, one row for each `by`.
 
-    `by` holds any of `day` and `user`; conversations are distinct within a row, so they do not add up.
-    `frame.attrs` says whether the period is `complete`, as of when (`as_of`), and its `missing_days`.
+    `rollup` is `tokens_daily`, `tokens_weekly`, `tokens_monthly` or `tokens_yearly`; `period` a day, ISO
+    week, month or year (`2026-10-05`, `2026-W41`, `2026-10`, `2026`). A week begins on its Monday: one that
+    straddles New Year is the old year's. `by` holds any of `user` and the rollup's own `day`, `week`, `month`
+    or `year`; both if left out. Conversations are distinct within a row, so they do not add up, and <NA>
+    where what is stored does not tell. `frame.attrs` says whether all is `complete`, as of when (`as_of`),
+    and its `missing_days` (`missing_weeks` …); of a coarser grain also its `stale_weeks` …, which are older
+    than their days, and its `kept_messages`, which are stored though the source has them no longer.
     """
     _require(rollup, ROLLUPS, "a rollup")
-    for key in by:
-        _require(key, KEYS, "a key to group by")
-    first, last = span(period)
+    grain = ROLLUPS[rollup]
+    keys = (periods.UNITS[grain], "user")
+    for key in by or ():
+        _require(key, keys, "a key to group by")
+    asked = keys if by is None else by
+    first, last = _range(grain, period, asked)
     with session.opened() as (found, warehouse), warehouse.begin(Role.READER) as connection:
-        rows = tokens.rows_of_range(connection, first, last, by_user="user" in by, by_day="day" in by)
-        known = _known(connection, first, last, begins=found.start)
-    frame = _frame([dict(row) for row in rows], by)
+        rows = lines.rows_of_range(
+            connection, first, last, grain=grain, by_user="user" in asked, by_period=keys[0] in asked
+        )
+        known = _known(connection, grain, first, last, begins=found.start)
+    frame = _frame(rows, grain, asked)
     frame.attrs.update(known)
     return frame
 
 
-def _known(connection: "Connection", first: date, last: date, *, begins: date) -> dict[str, object]:
-    """What is complete of a period; days to come are no gap, and today is one until it is over."""
-    today = datetime.now(UTC).date()
-    if first > today:
-        return {"complete": False, "as_of": None, "missing_days": []}
-    covered = tokens.coverage(connection, first, min(last, today), begins=begins)
-    complete = covered.is_complete and last <= today
-    return {"complete": complete, "as_of": covered.as_of, "missing_days": list(covered.missing)}
-
-
-def span(period: str) -> tuple[date, date]:
-    """The first and last day of a day, month or year as a person writes it."""
-    grains = {4: Grain.YEARLY, 7: Grain.MONTHLY, 10: Grain.DAILY}
-    try:
-        grain = grains[len(period)]
-        day = date.fromisoformat(period + "-01-01"[len(period) - 4 :] if len(period) < 10 else period)
-    except (KeyError, ValueError):
+def _range(grain: Grain, period: str, by: Collection[str]) -> tuple[date, date]:
+    """The first and last day of what begins in a period."""
+    unit = periods.UNITS[grain]
+    starts = periods.beginning_in(grain, *periods.span(period))
+    if not starts:
         raise Refusal(
-            f"`{period}` is no period", fix="write 2026, 2026-10 or 2026-10-05", exit_code=USAGE
-        ) from None
-    return calendar.floor(grain, day), calendar.following(grain, day) - timedelta(days=1)
+            f"no {unit} begins in {period}",
+            fix=f"ask for a longer period, or of a finer rollup than {periods.asset(grain)}",
+            exit_code=USAGE,
+        )
+    if len(starts) > 1 and unit not in by and not periods.keeps_conversations(grain):
+        raise Refusal(
+            f"the conversations of several {unit}s do not add up",
+            why=f"{periods.asset(grain)} stores how many, not which",
+            fix=f"read it by {unit}, or read {periods.asset(periods.below(grain) or grain)}",
+            exit_code=USAGE,
+        )
+    return starts[0], periods.last_day(grain, starts[-1])
 
 
-def _frame(rows: list[dict[str, object]], by: Collection[str]) -> "pandas.DataFrame":
+def _known(
+    connection: "Connection", grain: Grain, first: date, last: date, *, begins: date
+) -> dict[str, object]:
+    """What is complete of a period; what is to come is no gap, and the current one is until it is over."""
+    today = tokens.today(connection)
+    covered = tokens.coverage(connection, first, min(last, max(first, today)), grain=grain, begins=begins)
+    known = covered.facts() | {"complete": covered.is_complete and last <= today}
+    return known if first <= today else known | {"as_of": None, f"missing_{periods.UNITS[grain]}s": []}
+
+
+def _frame(rows: Sequence[Mapping[str, Any]], grain: Grain, by: Collection[str]) -> "pandas.DataFrame":
     """Columns in one order with one type each, whether there are rows or not; counts hold 2^63."""
     import pandas as pd
 
-    frame = pd.DataFrame(rows, columns=["day", "user_id", "label", *COUNTS, "last_activity"])
-    frame["day"] = pd.to_datetime(frame["day"], utc=True)
+    unit = periods.UNITS[grain]
+    frame = pd.DataFrame(
+        [dict(row) for row in rows], columns=["period", "user_id", "label", *COUNTS, "last_activity"]
+    )
+    frame["period"] = pd.to_datetime(frame["period"], utc=True)
     frame["last_activity"] = pd.to_datetime(frame["last_activity"], utc=True)
-    frame["label"] = [tokens.label_of(*pair) for pair in zip(frame["user_id"], frame["label"], strict=True)]
-    frame = frame.astype({"user_id": "string", "label": "string", **dict.fromkeys(COUNTS, "int64")})
-    unasked = [*([] if "day" in by else ["day"]), *([] if "user" in by else ["user_id", "label"])]
-    return frame.drop(columns=unasked).rename(columns={"label": "user"})
+    frame["label"] = [people.label_of(*pair) for pair in zip(frame["user_id"], frame["label"], strict=True)]
+    frame = frame.astype({"user_id": "string", "label": "string", **_types(grain, by)})
+    unasked = [*([] if unit in by else ["period"]), *([] if "user" in by else ["user_id", "label"])]
+    return frame.drop(columns=unasked).rename(columns={"label": "user", "period": unit})
+
+
+def _types(grain: Grain, by: Collection[str]) -> dict[str, str]:
+    """Conversations over all users may be unknown where a grain stores only how many each has."""
+    is_known = "user" in by or periods.keeps_conversations(grain)
+    return dict.fromkeys(COUNTS, "int64") | {"conversations": "int64" if is_known else "Int64"}
 
 
 def _require(word: str, known: Collection[str], what: str) -> None:

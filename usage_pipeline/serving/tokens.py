@@ -1,176 +1,91 @@
-"""Tokens as a person asks for them: by user or by day, with what is incomplete and as of when."""
+"""How far a range of tokens is computed: what is incomplete, and as of when."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from uuid import UUID
+from datetime import date, datetime
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
-from usage_pipeline.periods.calendar import Grain, window
-from usage_pipeline.refusals import USAGE, Refusal
+from usage_pipeline.periods.calendar import Grain, floor, windows
+from usage_pipeline.serving import periods
 from usage_pipeline.warehouse import statements
-
-NOBODY = UUID(int=0)
-UNATTRIBUTED = "(unattributed)"
-DAYS_SHOWN = 30
-_NAMED = 8
-
-
-@dataclass(frozen=True)
-class Person:
-    """Somebody with usage or a name."""
-
-    user_id: UUID
-    label: str | None
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """How much of a range is computed: `missing` days never were, `partial` ones only up to some instant.
+    """How far a range of periods is computed; each is named by its first day.
 
-    Below `as_of` the stored rows of the computed days are the whole answer.
+    `missing` ones never were, `partial` ones only up to some instant, the rows of `pruned` ones are gone, and
+    `stale` ones are older than something below them: what has to be computed for them is `stale_grains`.
+    Below `as_of` the stored rows of the others are the whole answer.
     """
 
+    grain: Grain
     first: date
     last: date
     missing: tuple[date, ...]
     partial: tuple[date, ...]
+    pruned: tuple[date, ...]
+    stale: tuple[date, ...]
+    stale_grains: tuple[Grain, ...]
+    computed_count: int
+    sealed: tuple[date, ...]
+    kept_messages: int
     as_of: datetime
 
     @property
     def is_complete(self) -> bool:
-        return not self.missing and not self.partial
+        return not (self.missing or self.partial or self.pruned or self.stale)
+
+    def facts(self) -> dict[str, object]:
+        """The same for a program."""
+        unit = periods.UNITS[self.grain]
+        known: dict[str, object] = {
+            "complete": self.is_complete,
+            "as_of": self.as_of,
+            f"missing_{unit}s": sorted([*self.missing, *self.pruned]),
+        }
+        if periods.below(self.grain):
+            known |= {f"stale_{unit}s": list(self.stale), "kept_messages": self.kept_messages}
+        return known
 
 
-@dataclass(frozen=True)
-class Line:
-    """One line of a usage table: a user, or a day of one user."""
-
-    key: UUID | date
-    label: str
-    messages: int
-    conversations: int
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-    unmetered_messages: int
-    refused_messages: int
-    last_activity: datetime | None
+def today(connection: Connection) -> date:
+    """The day it is by the database's clock, which decides what has come."""
+    now: datetime = statements.run(connection, "serving.sql", "clock").scalar_one()
+    return now.date()
 
 
-def latest_day(connection: Connection) -> date | None:
-    """The newest day that was ever computed."""
-    found = statements.run(connection, "serving.sql", "latest_day").scalar_one()
+def latest_day(connection: Connection, grain: Grain = Grain.DAILY) -> date | None:
+    """The first day of the newest period that was ever computed."""
+    found = statements.run(
+        connection, "serving.sql", "latest_period", rollup=periods.asset(grain)
+    ).scalar_one()
     return found.date() if isinstance(found, datetime) else None
 
 
-def coverage(connection: Connection, first: date, last: date, *, begins: date = date.min) -> Coverage:
-    """What the ledger says of a range of days; one before the first partition is no gap."""
-    binds = _bounds(first, last)
-    rows = statements.run(connection, "serving.sql", "covered_days", **binds).mappings().all()
-    computed = {row["period_start"].date(): row["covered_until"] for row in rows}
-    days = [first + timedelta(days=number) for number in range((last - first).days + 1)]
-    partial = tuple(day for day in days if day in computed and computed[day] < window(Grain.DAILY, day).end)
-    return Coverage(
-        first,
-        last,
-        missing=tuple(day for day in days if day not in computed and day >= begins),
-        partial=partial,
-        as_of=computed[partial[0]] if partial else binds["window_end"],
-    )
-
-
-def by_user(connection: Connection, first: date, last: date) -> list[Line]:
-    """One line per user with usage in the range, the biggest first, what belongs to nobody last."""
-    rows = rows_of_range(connection, first, last, by_user=True, by_day=False)
-    return [_line(row, row["user_id"], label_of(row["user_id"], row["label"])) for row in rows]
-
-
-def by_day(connection: Connection, user_id: UUID, first: date, last: date) -> list[Line]:
-    """One line per day on which this user has usage."""
-    rows = rows_of_range(connection, first, last, by_user=False, by_day=True, only_user=user_id)
-    return [_line(row, row["day"].date(), row["day"].date().isoformat()) for row in rows]
-
-
-def conversation_count(connection: Connection, user_id: UUID | None, first: date, last: date) -> int:
-    """Distinct conversations of a whole range; the lines of a table do not add up to it."""
-    rows = rows_of_range(connection, first, last, by_user=False, by_day=False, only_user=user_id)
-    return sum(int(row["conversations"]) for row in rows)
-
-
-def rows_of_range(
-    connection: Connection,
-    first: date,
-    last: date,
-    *,
-    by_user: bool,
-    by_day: bool,
-    only_user: UUID | None = None,
-) -> Sequence[RowMapping]:
-    """Stored days added up, by user, by day, by both or by neither."""
-    return (
-        statements.run(
-            connection, "serving.sql", "tokens_of_range",
-            only_user=only_user, by_user=by_user, by_day=by_day, **_bounds(first, last),
-        )
-        .mappings()
-        .all()
-    )  # fmt: skip
-
-
-def person(connection: Connection, wanted: str) -> Person:
-    """The one user that an id, a whole name or a part of a name stands for."""
-    if wanted.casefold() in (UNATTRIBUTED, UNATTRIBUTED.strip("()")):
-        return Person(NOBODY, UNATTRIBUTED)
-    if not wanted.strip():
-        raise Refusal("--user is empty", fix="give a name or an id", exit_code=USAGE)
-    people = _people(connection, wanted)
-    exact = [each for each in people if (each.label or "").casefold() == wanted.casefold()]
-    if len(people) != 1 and len(exact) == 1:
-        return exact[0]
-    if len(people) == 1:
-        return people[0]
-    if not people:
-        raise Refusal(
-            f"no user is called `{wanted}`",
-            why="neither the directory nor the stored usage knows this id or name",
-            fix="$ usage tokens shows who has usage",
-            exit_code=USAGE,
-        )
-    listed = ", ".join(f"{each.label} {each.user_id}" for each in people[:_NAMED])
-    listed += f" and {len(people) - _NAMED} more" if len(people) > _NAMED else ""
-    raise Refusal(
-        f"`{wanted}` stands for {len(people)} users",
-        why=listed,
-        fix="give one of these ids to --user",
-        exit_code=USAGE,
-    )
-
-
-def _people(connection: Connection, wanted: str) -> Sequence[Person]:
+def coverage(
+    connection: Connection, first: date, last: date, *, grain: Grain = Grain.DAILY, begins: date = date.min
+) -> Coverage:
+    """What the ledger says of the periods that hold these days; one before the first partition is no gap."""
+    binds = periods.bounds(grain, first, last)
     rows = statements.run(
-        connection, "serving.sql", "people", wanted=wanted, user_id=_uuid(wanted)
+        connection, "serving.sql", "standing_periods", rollup=periods.asset(grain), **binds
     ).mappings()
-    return [Person(**row) for row in rows]
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
-
-
-def label_of(user_id: UUID, label: str | None) -> str:
-    """What a person calls this user."""
-    return UNATTRIBUTED if user_id == NOBODY else label or str(user_id)
-
-
-def _line(row: RowMapping, key: UUID | date, label: str) -> Line:
-    values = {name: row[name] for name in Line.__dataclass_fields__ if name not in ("key", "label")}
-    return Line(key=key, label=label, **values)
-
-
-def _bounds(first: date, last: date) -> dict[str, datetime]:
-    return {"window_start": window(Grain.DAILY, first).start, "window_end": window(Grain.DAILY, last).end}
+    computed = {row["period_start"].date(): row for row in rows}
+    ends = {each.start.date(): each.end for each in windows(grain, first, last)}
+    stale = {name for row in computed.values() for name in row["stale_rollups"]}
+    partial = [day for day, row in computed.items() if row["covered_until"] < ends[day]]
+    return Coverage(
+        grain,
+        floor(grain, first),
+        periods.last_day(grain, last),
+        missing=tuple(day for day in ends if day not in computed and ends[day].date() > begins),
+        partial=tuple(partial),
+        pruned=tuple(day for day, row in computed.items() if row["state"] == "pruned"),
+        stale=tuple(day for day, row in computed.items() if row["stale_rollups"]),
+        stale_grains=tuple(each for each in periods.chain(grain) if periods.asset(each) in stale),
+        computed_count=len(computed),
+        sealed=tuple(day for day, row in computed.items() if row["state"] == "sealed"),
+        kept_messages=sum(row["kept_rows"] for row in computed.values()),
+        as_of=computed[partial[0]]["covered_until"] if partial else binds["window_end"],
+    )

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from usage_pipeline.periods import calendar
-from usage_pipeline.sources import access
+from usage_pipeline.sources import access, session_totals
 from usage_pipeline.sources.adapters import Adapter, Table
 from usage_pipeline.warehouse import statements
 
@@ -51,6 +51,16 @@ class Stray:
 
 
 @dataclass(frozen=True)
+class SessionTotals:
+    """Whether the application's own totals are kept true; what hinders that once it is enabled."""
+
+    table_name: str
+    column_name: str
+    is_enabled: bool
+    obstacle: str | None
+
+
+@dataclass(frozen=True)
 class Report:
     """`states` is None where the source cannot be read at all."""
 
@@ -62,19 +72,22 @@ class Report:
     shows_all: bool
     strays: tuple[Stray, ...]
     stray_count: int
+    session_totals: SessionTotals | None = None
 
     @property
     def needs_attention(self) -> bool:
         blocked = any(table.missing or table.obstacles for table in self.tables)
-        return blocked or self.states is None or bool(self.refusals) or self.stray_count > 0
+        hindered = self.session_totals is not None and self.session_totals.obstacle is not None
+        return blocked or hindered or self.states is None or bool(self.refusals) or self.stray_count > 0
 
 
 def make(connection: Connection, chosen: str | None, *, since: date | None) -> Report:
     """The report; refusals of the last week, or since a day, all of them."""
     adapter = access.active(connection, chosen)
     tables = _tables(connection, adapter)
+    switch = _session_totals(connection, adapter)
     if any(table.missing or table.obstacles for table in tables):
-        return Report(adapter.name, tables, None, (), "", since is not None, (), 0)
+        return Report(adapter.name, tables, None, (), "", since is not None, (), 0, switch)
     binds = {"since": since, "most": SHOWN if since is None else ALL}
     states = statements.run(connection, "sources.sql", "states_of_week").all()
     refusals = statements.run(connection, "sources.sql", "refusals", **binds).mappings().all()
@@ -88,6 +101,7 @@ def make(connection: Connection, chosen: str | None, *, since: date | None) -> R
         since is not None,
         tuple(Stray(row["event_id"], row["occurred_at"], row["reason"]) for row in strays),
         int(strays[0]["stray_count"]) if strays else 0,
+        switch,
     )
 
 
@@ -103,6 +117,16 @@ def answers_before(connection: Connection, day: date) -> int:
         connection, "sources.sql", "answers_before", window_end=calendar.midnight(day)
     ).scalar_one()
     return int(str(found))
+
+
+def _session_totals(connection: Connection, adapter: Adapter) -> SessionTotals | None:
+    if adapter.session_totals is None:
+        return None
+    state = session_totals.read(connection, adapter.session_totals)
+    hindrance = (state.obstacle or state.lack) if state.is_enabled else None
+    return SessionTotals(
+        state.table_name, state.column_name, state.is_enabled, hindrance.why if hindrance else None
+    )
 
 
 def _tables(connection: Connection, adapter: Adapter) -> tuple[TableReport, ...]:

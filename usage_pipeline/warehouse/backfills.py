@@ -25,7 +25,7 @@ _ANY: Final = dict.fromkeys(("assets", "first_date", "last_date", "code_version"
 
 @dataclass(frozen=True)
 class Asked:
-    """What somebody asked for: these days of these assets, by this code."""
+    """What somebody asked for: the periods of these assets that hold these days, by this code."""
 
     assets: tuple[str, ...]
     first: date
@@ -49,13 +49,22 @@ class Backfill:
 
 @dataclass
 class Held:
-    """One that this process works on. What its earlier runs have finished is not computed again."""
+    """One that this process works on. What any of its runs has finished is not computed again."""
 
     id: int
     run_ids: tuple[str, ...]
     session: Connection
     has_failed: bool = False
     looked_at: float = field(default_factory=time.monotonic)
+
+    def join(self, run_id: str) -> None:
+        """One more run works on it."""
+        if run_id not in self.run_ids:
+            joined = statements.run(
+                self.session, "warehouse.sql", "join_backfill", backfill_id=self.id, run_id=run_id
+            )
+            self.run_ids = tuple(joined.scalar_one())
+            self.session.commit()
 
     def require_session(self) -> None:
         """Go on only while the session that holds it lives: without it, somebody else may take it up."""

@@ -1,10 +1,10 @@
 """Connections: one engine a role, the role taken on connect so that no rollback can drop it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 import sqlalchemy as sa
@@ -16,6 +16,9 @@ from sqlalchemy.exc import DBAPIError
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import embedded, failures, poolers, statements, urls
+
+if TYPE_CHECKING:
+    from usage_pipeline.warehouse.errand import Errand
 
 OLDEST_SERVER: Final = 15
 _TEXTS: Final = (0, "bpchar", "name", "text", "varchar")  # 0: any type the driver does not know
@@ -49,7 +52,7 @@ class Warehouse:
         self._url = url
         self.connections = connections
         self._engines: dict[Role, Engine] = {}
-        self.progress: Callable[[Any], None] = _nobody_watches
+        self.errand: Errand | None = None  # of the command that works in this process, if one does
         self._sessions_are_ours = False  # known only behind a pooler, where it has to be found out
 
     def __repr__(self) -> str:
@@ -158,7 +161,3 @@ def open_warehouse(settings: Settings) -> Warehouse:
 def server_version(connection: Connection) -> str:
     """The server's version as a person says it."""
     return ".".join(map(str, connection.dialect.server_version_info or ()))
-
-
-def _nobody_watches(outcome: Any) -> None:
-    """Progress goes nowhere unless a command shows it."""

@@ -19,6 +19,10 @@ class ConnectionLost(Unusable):
     """The database is not there, or no longer."""
 
 
+class LockHeld(Refusal):
+    """Somebody held what was asked for longer than its caller was willing to wait."""
+
+
 class TooSlow(Refusal):
     """A statement took longer than its caller was willing to wait."""
 
@@ -84,6 +88,7 @@ _SENTENCES: Final = {
         "a lock was not had in time",
         why="another run of the same period, a migration or the application's own DDL holds it",
         fix="run it again",
+        kind=LockHeld,
     ),
     "57014": _Sentence("a statement of {place} was cancelled", fix="run it again", kind=TooSlow),
     "57P01": _LOST,

@@ -1,4 +1,4 @@
-"""`backfill` killed, without its database, beside itself: whole days only, and the same command goes on."""
+"""`backfill` killed, without its database, beside itself: whole periods only; the same command goes on."""
 
 import json
 import os
@@ -20,7 +20,7 @@ import psycopg
 import pytest
 
 from usage_pipeline.demo import loading, oracle, story, verification
-from usage_pipeline.periods.calendar import Grain, Window, window
+from usage_pipeline.periods.calendar import Grain, Window, window, windows
 from usage_pipeline.warehouse import embedded, postmaster
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
@@ -34,6 +34,11 @@ DAYS: Final = 40
 LAST: Final = datetime.now(UTC).date() - timedelta(days=2)
 FIRST: Final = LAST - timedelta(days=DAYS - 1)
 COMMAND: Final = ("backfill", "tokens_daily", "--from", str(FIRST), "--to", str(LAST))
+EVERY_GRAIN: Final = ("backfill", "all", "--from", str(FIRST), "--to", "yesterday")
+SPANS: Final = {
+    grain: list(windows(grain, FIRST, LAST + timedelta(days=1)))
+    for grain in (Grain.DAILY, Grain.WEEKLY, Grain.MONTHLY, Grain.YEARLY)
+}
 SLOWLY: Final = """
 create or replace function public.slowly() returns trigger language plpgsql as $$
 begin perform pg_sleep({}); return new; end $$;
@@ -73,10 +78,10 @@ class Application:
         with self.server.connect(self.database) as connection:
             connection.execute(psycopg.sql.SQL(SLOWLY).format(seconds))
 
-    def start(self) -> "subprocess.Popen[str]":
-        """The backfill, in a process that can be killed."""
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        """A backfill, in a process that can be killed."""
         return subprocess.Popen(
-            [sys.executable, "-m", "usage_pipeline", *COMMAND],
+            [sys.executable, "-m", "usage_pipeline", *(words or COMMAND)],
             cwd=self.checkout.folder, env=self.checkout.environment(**self.environment),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
@@ -89,6 +94,41 @@ class Application:
                 " where covered_until is not null"
             ).fetchall()
         return {row[0].date(): row[1:] for row in rows}
+
+    def finished(self) -> dict[tuple[str, date], tuple[Any, ...]]:
+        """The periods that are computed to their end, each with what changes whenever its row is written."""
+        with self.server.connect(self.database) as connection:
+            rows = connection.execute(
+                "select rollup, period_start, run_id, computed_at, xmin::text from usage.rollup_ledger"
+                " where covered_until = period_end"
+            ).fetchall()
+        return {(row[0], row[1].date()): row[2:] for row in rows}
+
+    def computed_count(self) -> int:
+        """How many periods of every grain are computed, be it in part."""
+        with self.server.connect(self.database) as connection:
+            row = connection.execute(
+                "select count(*) from usage.rollup_ledger where covered_until is not null"
+            ).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def require_whole_periods(self) -> None:
+        """Every grain holds what plain Python computes from the answers, or nothing of a period."""
+        computed = oracle.everything(self.story.messages, self.story.sessions, now=datetime.now(UTC))
+        with self.server.connect(self.database) as connection:
+            rows = connection.execute(
+                "select rollup, period_start from usage.rollup_ledger where covered_until is not null"
+            ).fetchall()
+        there = {(rollup, start.date()) for rollup, start in rows}
+        warehouse = Warehouse(self.server.url(self.database))
+        for grain, spans in SPANS.items():
+            with warehouse.begin(Role.READER) as connection:
+                bounds = Window(spans[0].start, spans[-1].end)
+                stored = verification.stored_periods(connection, grain, bounds)
+            expected = computed[grain].periods.items()
+            assert stored == {key: row for key, row in expected if (f"tokens_{grain}", key[0]) in there}
+        warehouse.dispose()
 
     def stored(self) -> dict[tuple[date, UUID], oracle.Period]:
         bounds = Window(window(Grain.DAILY, FIRST).start, window(Grain.DAILY, LAST).end)
@@ -169,7 +209,7 @@ def test_killed_anywhere_it_leaves_whole_days_and_goes_on(application: Applicati
         assert len(before) < len(finished) < DAYS
         assert application.stored() == application.expected(set(finished)), "a day is there in part"
         (shown,) = backfills(application)
-        assert (shown["state"], shown["finished_days"]) == ("interrupted", len(finished))
+        assert (shown["state"], shown["finished_periods"]) == ("interrupted", len(finished))
     done = application(*COMMAND)
     assert done.code == 0, done.said
     assert f"backfill {shown['id']} of" in done.said
@@ -178,13 +218,57 @@ def test_killed_anywhere_it_leaves_whole_days_and_goes_on(application: Applicati
     assert finished.items() <= application.ledger().items()
     assert application.stored() == application.expected({FIRST + timedelta(days=n) for n in range(DAYS)})
     (shown,) = backfills(application)
-    assert (shown["state"], shown["finished_days"], len(shown["run_ids"])) == ("done", DAYS, 3)
+    assert (shown["state"], shown["finished_periods"], len(shown["run_ids"])) == ("done", DAYS, 3)
     assert statuses(application) == ["FAILURE", "FAILURE", "SUCCESS"]
     assert materialized(application) == DAYS, "Dagster records the finished days too"
     again = application(*COMMAND)
     assert f"{DAYS} days computed" in again.said, "after it has ended, it recomputes"
     assert "0 changed" in again.said
     assert not finished.items() & application.ledger().items()
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_killed_in_any_grain_it_goes_on(application: Application, seed: int) -> None:
+    """Days, half of the weeks and no month: a sum that lacks a day looks like any other."""
+    points = random.Random(seed)  # noqa: S311 - where it is killed
+    total = sum(map(len, SPANS.values()))
+    days = len(SPANS[Grain.DAILY])
+    finished: dict[tuple[str, date], tuple[Any, ...]] = {}
+    for point in (
+        points.randrange(1, days),
+        points.randrange(days, days + 4),
+        points.randrange(days, total - 4),
+    ):
+        with application.start(*EVERY_GRAIN) as process:
+            while application.computed_count() < point:
+                assert process.poll() is None, process.communicate()[1]
+                time.sleep(0.01)
+            time.sleep(points.uniform(0, 0.05))
+            process.kill()
+        settle(application)
+        before, finished = finished, application.finished()
+        assert before.items() <= finished.items(), "a finished period is computed again"
+        application.require_whole_periods()
+        (shown,) = backfills(application)
+        assert (shown["state"], shown["periods"]) == ("interrupted", total)
+        assert len(finished) <= shown["finished_periods"] < total
+    done = application(*EVERY_GRAIN)
+    assert done.code == 0, done.said
+    assert f"{len(finished)} of {total} periods stand" in done.said
+    assert f"{len(finished)} stood already" in done.said
+    assert finished.items() <= application.finished().items()
+    assert application.computed_count() == total
+    application.require_whole_periods()
+    (shown,) = backfills(application)
+    assert (shown["state"], shown["finished_periods"]) == ("done", total)
+    assert len(shown["run_ids"]) == len(set(shown["run_ids"])) > 4
+    ended = statuses(application)
+    assert set(ended) == {"SUCCESS", "FAILURE"}, "Dagster waits for nobody that is dead"
+    assert ended[-4:] == ["SUCCESS"] * 4
+    again = application(*EVERY_GRAIN)
+    assert "rows inserted 0 · updated 0 · deleted 0" in again.said
+    assert f"{days} days, " in again.said, "after it has ended, it recomputes"
+    assert not finished.items() & application.finished().items()
 
 
 @contextmanager
@@ -234,7 +318,7 @@ def test_ended_by_ctrl_c_it_goes_on_too(application: Application) -> None:
     finished = application.ledger()
     assert application.stored() == application.expected(set(finished))
     status = json.loads(application("status", "--json").out)["data"]["backfills"]["open"]
-    assert [(each["state"], each["finished_days"]) for each in status] == [("interrupted", len(finished))]
+    assert [(each["state"], each["finished_periods"]) for each in status] == [("interrupted", len(finished))]
     done = application(*COMMAND, "--restart")
     assert done.code == 0, done.said
     assert f"{DAYS} days computed" in done.said
@@ -290,16 +374,10 @@ def pid_of(server: Server) -> int:
     return pid
 
 
-def test_killed_before_it_was_recorded(application: Application) -> None:
-    """Only Dagster knows of such a run, and waits for it: four of them, and it launches nothing any more."""
-    with (
-        application.start() as process,
-        application.server.connect(application.database) as blocking,
-        application.server.connect() as looking,
-        blocking.transaction(),
-    ):
-        blocking.execute("lock table usage.backfills in exclusive mode")
-        deadline = time.monotonic() + 60
+def until_it_waits(application: Application, process: "subprocess.Popen[str]") -> None:
+    """Return once it stands before a lock."""
+    deadline = time.monotonic() + 60
+    with application.server.connect() as looking:
         while not looking.execute(
             "select from pg_stat_activity where datname = %s and wait_event_type = 'Lock'",
             [application.database],
@@ -307,15 +385,43 @@ def test_killed_before_it_was_recorded(application: Application) -> None:
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.02)
+
+
+def test_killed_before_it_was_recorded(application: Application) -> None:
+    """Nothing is known of it anywhere: the same command begins."""
+    with (
+        application.start() as process,
+        application.server.connect(application.database) as blocking,
+        blocking.transaction(),
+    ):
+        blocking.execute("lock table usage.backfills in exclusive mode")
+        until_it_waits(application, process)
         process.kill()
         process.communicate(timeout=20)
     assert backfills(application) == []
     assert application.ledger() == {}
     done = application(*COMMAND)
     assert done.code == 0, done.said
+
+
+def test_killed_before_its_run_was_recorded(application: Application) -> None:
+    """Only Dagster knows of such a run, and waits for it: four of them, and it launches nothing any more."""
+    words = ("backfill", "tokens_daily", "tokens_weekly", *EVERY_GRAIN[2:])
+    with (
+        application.start(*words) as process,
+        application.server.connect(application.database) as blocking,
+        blocking.transaction(),
+    ):
+        application.wait_for(5, process)
+        blocking.execute("lock table usage.backfills in exclusive mode")
+        until_it_waits(application, process)
+        process.kill()
+        process.communicate(timeout=20)
+    done = application(*words)
+    assert done.code == 0, done.said
     with storage(application) as connection:
-        rows = connection.execute("select status from runs order by id desc limit 2").fetchall()
-    assert rows == [("SUCCESS",), ("FAILURE",)]
+        rows = connection.execute("select status from runs order by id desc limit 4").fetchall()
+    assert [status for (status,) in rows] == ["SUCCESS", "SUCCESS", "FAILURE", "SUCCESS"]
 
 
 def test_whoever_loses_its_session_stops(application: Application) -> None:
@@ -325,8 +431,9 @@ def test_whoever_loses_its_session_stops(application: Application) -> None:
     def terminate(process: "subprocess.Popen[str]") -> None:
         with application.server.connect(application.database) as connection:
             gone = connection.execute(
-                "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'"
-                " and database = (select oid from pg_database where datname = current_database())"
+                "select pg_terminate_backend(pid) from pg_locks"
+                " where locktype = 'advisory' and mode = 'ExclusiveLock' and"
+                " database = (select oid from pg_database where datname = current_database())"
             ).fetchall()
         assert gone == [(True,)]
 

@@ -66,7 +66,7 @@ class Own:
 
 def refused(done: Done, code: int, *words: str) -> None:
     """One line that says what, why and the fix, after the steps and the plan; no traceback, no data."""
-    told_before = ("✓", "tokens_daily from", "  ")
+    told_before = ("✓", "tokens_", "  ")
     lines = [line for line in done.said.splitlines() if not line.startswith(told_before)]
     assert done.code == code, done.said
     assert len(lines) == 1, done.said
@@ -199,8 +199,8 @@ def test_a_plan_comes_before_the_work(checkout: Checkout, server: Server) -> Non
         backfill = ("backfill", "tokens_daily", "--from", "yesterday", "--to", "yesterday")
         planned = own(*backfill, "--dry-run")
         assert planned.code == 0, planned.said
-        assert "days      1, 0 of them computed before" in planned.out
-        assert "answers   3 in the source" in planned.out
+        assert f"tokens_daily   1 day, {YESTERDAY:%Y-%m-%d}, 0 of them computed before" in planned.out
+        assert "answers        3 in the source" in planned.out
         assert "none: nothing was computed here yet" in planned.out
         assert "No backfill was started yet." in own("backfill", "--list").said
         done = own(*backfill, "--yes")
@@ -209,12 +209,114 @@ def test_a_plan_comes_before_the_work(checkout: Checkout, server: Server) -> Non
         with own.connect() as connection:
             Chat(connection).answer(at=YESTERDAY + timedelta(hours=5))
         again = own(*backfill)
-        assert "days      1, 1 of them computed before" in again.said
+        assert "1 day" in again.said
+        assert "1 of them computed before" in again.said
         assert "by the last runs" in again.said
         assert f"{YESTERDAY:%Y-%m-%d}  +1 answers  +15 tokens" in again.said, "what changed is told by day"
         listed = own("backfill", "--list").out.splitlines()
         assert [line.split()[:2] for line in listed] == [["id", "state"], ["2", "done"], ["1", "done"]]
         assert "  1/1  " in listed[1]
+
+
+GRAINS = ("tokens_daily", "tokens_weekly", "tokens_monthly", "tokens_yearly")
+LONG_AGO = TODAY - timedelta(days=100)
+
+
+def stored(own: Own) -> dict[str, tuple[int, int, int]]:
+    """Of each grain: its periods in the ledger, and the messages and conversations of its rows."""
+    with own.server.connect(own.database) as connection:
+        rows = connection.execute(
+            "select rollup, count(*), sum((totals ->> 'message_count')::bigint)::bigint,"
+            " sum((totals ->> 'conversation_count')::bigint)::bigint"
+            " from usage.rollup_ledger where covered_until is not null group by rollup"
+        ).fetchall()
+    return {row[0]: row[1:] for row in rows}
+
+
+def test_every_grain_at_once(checkout: Checkout, server: Server) -> None:
+    """One command is one backfill, whatever it holds: a run an asset, the finest first."""
+    with cloned(server, TEMPLATE) as name:
+        own = Own(checkout, server, name)
+        own.start = str(LONG_AGO)
+        with own.connect() as connection:
+            chat = Chat(connection)
+            session = chat.session(user_id=chat.user())
+            for days in (100, 99, 98, 50, 1):
+                at = datetime.combine(TODAY - timedelta(days=days), datetime.min.time(), UTC)
+                chat.answer(at=at, conversation_id=session.conversation_id)
+        span = ("--from", str(LONG_AGO), "--to", "today")
+        planned = own("backfill", "all", *span, "--dry-run").out
+        assert [line.split()[0] for line in planned.splitlines()[1:5]] == list(GRAINS)
+        assert "101 days, " in planned
+        assert f"{TODAY:%Y}, 0 of them computed before" in planned, "a year's key is the year"
+        done = own("backfill", "tokens_yearly", "tokens_daily", "all", *span)
+        assert done.code == 0, done.said
+        assert "101 days, " in done.said
+        assert "computed from 5 answers" in done.said
+        found = stored(own)
+        assert {each[1] for each in found.values()} == {5}, "every grain holds every answer"
+        assert found["tokens_daily"][2] == 5
+        assert found["tokens_yearly"][2] == found["tokens_yearly"][0], "a conversation is one in each year"
+        (listed,) = json.loads(own("backfill", "--list", "--json").out)["data"]
+        assert listed["assets"] == list(GRAINS)
+        assert (listed["state"], len(listed["run_ids"])) == ("done", 4)
+        periods = sum(each[0] for each in found.values())
+        assert listed["periods"] == listed["finished_periods"] == periods
+        again = own("backfill", "all", *span, "--restart")
+        assert "rows inserted 0 · updated 0 · deleted 0" in again.said
+        assert ", without" not in again.said, "every grain has its estimate"
+        with own.connect() as connection:
+            Chat(connection).answer(at=YESTERDAY + timedelta(hours=5))
+        changed = own("backfill", *GRAINS[:3], "--from", "yesterday", "--to", "yesterday").said
+        for grain in GRAINS[:3]:
+            assert f"  {grain:<14}  " in changed
+        assert changed.count("+1 answers  +15 tokens") == 3
+
+
+def test_what_is_gone_from_the_source_is_told(checkout: Checkout, server: Server) -> None:
+    """A number that no longer agrees with the chat looks like a mistake, unless it says why."""
+    with cloned(server, TEMPLATE) as name:
+        own = Own(checkout, server, name)
+        own.start = str(LONG_AGO)
+        with own.connect() as connection:
+            Chat(connection).answer(at=datetime.combine(LONG_AGO, datetime.min.time(), UTC))
+        words = ("backfill", "tokens_daily", "--from", str(LONG_AGO), "--to", str(LONG_AGO))
+        assert own(*words).code == 0
+        with own.connect() as connection:
+            connection.execute("delete from public.chat_messages_v2")
+        kept = own(*words)
+        assert kept.code == 0, kept.said
+        assert "0 changed" in kept.said
+        assert (
+            "tokens_daily: 1 of the answers counted are gone from the source; sealed, they stay" in kept.said
+        )
+
+
+def test_a_period_that_lacks_its_days(checkout: Checkout, server: Server) -> None:
+    """A month of some of its days looks like one that is whole: it is refused, and the command does help."""
+    with cloned(server, TEMPLATE) as name:
+        own = Own(checkout, server, name)
+        first = (TODAY.replace(day=1) - timedelta(days=40)).replace(day=1)
+        day, last = (
+            first + timedelta(days=14),
+            (first + timedelta(days=31)).replace(day=1) - timedelta(days=1),
+        )
+        own.start = str(first)
+        with own.connect() as connection:
+            Chat(connection).answer(at=datetime.combine(day, datetime.min.time(), UTC))
+        done = own("backfill", "tokens_monthly", "--from", str(day), "--to", str(day))
+        fix = f"backfill tokens_daily tokens_monthly --from {first} --to {last}"
+        refused(done, 1, "1 month not computed; nothing was stored", f"tokens_daily: {first}", fix)
+        part = own("backfill", "all", "--from", str(day), "--to", str(day))
+        refused(part, 1, "1 week", "1 month", "computed and stay: tokens_weekly", f"--from {first}")
+        found = stored(own)
+        assert found["tokens_daily"] == (1, 1, 1)
+        assert not {"tokens_weekly", "tokens_monthly"} & set(found)
+        listed = json.loads(own("backfill", "--list", "--json").out)["data"]
+        assert [each["state"] for each in listed] == ["failed", "failed"]
+        helped = own(*fix.split())
+        assert helped.code == 0, helped.said
+        assert stored(own)["tokens_monthly"] == (1, 1, 1)
 
 
 @pytest.mark.parametrize(("answer", "computes"), [("n", False), ("", True)])

@@ -20,6 +20,7 @@ from typing import Any, Final
 import pytest
 
 from usage_pipeline.cli.demo import DAYS
+from usage_pipeline.periods.calendar import Grain, windows
 from usage_pipeline.warehouse import embedded
 from usage_pipeline_tests import stack
 from usage_pipeline_tests.stack import Checkout
@@ -29,6 +30,8 @@ pytestmark = pytest.mark.stack
 LAST: Final = datetime.now(UTC).date() - timedelta(days=1)
 FIRST: Final = LAST - timedelta(days=DAYS - 1)
 MIDDLE: Final = FIRST + timedelta(days=DAYS // 2)
+GRAINS: Final = (Grain.DAILY, Grain.WEEKLY, Grain.MONTHLY, Grain.YEARLY)
+SPANS: Final = {grain: len(list(windows(grain, FIRST, LAST))) for grain in GRAINS}
 EVERY_DAY: Final = [str(FIRST + timedelta(days=number)) for number in range(DAYS)]
 LAUNCH: Final = """
 mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $p) {
@@ -36,16 +39,16 @@ mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $p
 """
 ENDED: Final = """
 query($id: String!) { partitionBackfillOrError(backfillId: $id) {
-  ... on PartitionBackfill { status runs(limit: 10) { id status } } } }
+  ... on PartitionBackfill { status runs(limit: 10) { id status startTime assetSelection { path } } } } }
 """
 STATUSES: Final = """
-{ assetNodeOrError(assetKey: {path: ["tokens_daily"]}) { ... on AssetNode {
+query($asset: [String!]!) { assetNodeOrError(assetKey: {path: $asset}) { ... on AssetNode {
   partitionStats { numMaterialized numFailed }
   assetPartitionStatuses { ... on TimePartitionStatuses { ranges { status startKey endKey } } } } } }
 """
 METADATA: Final = """
-query($days: [String!]) { assetNodeOrError(assetKey: {path: ["tokens_daily"]}) { ... on AssetNode {
-  assetMaterializations(partitions: $days, limit: 1) { runId metadataEntries { label
+query($asset: [String!]!, $limit: Int!) { assetNodeOrError(assetKey: {path: $asset}) { ... on AssetNode {
+  assetMaterializations(limit: $limit) { partition runId metadataEntries { label
     ... on IntMetadataEntry { intValue } ... on MarkdownMetadataEntry { mdStr } } } } } }
 """
 
@@ -73,15 +76,16 @@ class Demo:
         data: dict[str, Any] = found["data"]
         return data
 
-    def launch(self, days: list[str]) -> str:
-        """The id of a backfill as the page's dialog starts it."""
-        wanted = {"assetSelection": [{"path": ["tokens_daily"]}], "partitionNames": days}
+    def launch(self, days: list[str], *grains: Grain) -> str:
+        """The id of a backfill as the page's dialog starts it: of these days and what is made from them."""
+        assets = [{"path": [f"tokens_{grain}"]} for grain in grains or (Grain.DAILY,)]
+        wanted = {"assetSelection": assets, "partitionNames": days}
         launched = self.ask(LAUNCH, p=wanted)["launchPartitionBackfill"]
         assert launched["__typename"] == "LaunchBackfillSuccess", launched
         return str(launched["backfillId"])
 
     def wait(
-        self, backfill: str, until: Callable[[dict[str, Any]], bool], seconds: float = 150
+        self, backfill: str, until: Callable[[dict[str, Any]], bool], seconds: float = 240
     ) -> dict[str, Any]:
         deadline = time.monotonic() + seconds
         while True:
@@ -94,9 +98,9 @@ class Demo:
     def ended(self, backfill: str) -> dict[str, Any]:
         return self.wait(backfill, lambda found: str(found["status"]).startswith(("COMPLETED", "FAILED")))
 
-    def partitions(self) -> tuple[int, int, list[str]]:
+    def partitions(self, grain: Grain = Grain.DAILY) -> tuple[int, int, list[str]]:
         """How many are green, how many red, and the red ones."""
-        node = self.ask(STATUSES)["assetNodeOrError"]
+        node = self.ask(STATUSES, asset=[f"tokens_{grain}"])["assetNodeOrError"]
         red = [each for each in node["assetPartitionStatuses"]["ranges"] if each["status"] == "FAILED"]
         assert all(each["startKey"] == each["endKey"] for each in red)
         stats = node["partitionStats"]
@@ -113,11 +117,11 @@ class Demo:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
-    def computed_by(self) -> dict[date, str]:
+    def computed_by(self, grain: Grain = Grain.DAILY) -> dict[date, str]:
         rows = self.execute(
-            "select period_start, run_id from usage.rollup_ledger where covered_until is not null"
+            "select rollup, period_start, run_id from usage.rollup_ledger where covered_until is not null"
         )
-        return {row[0].date(): row[1] for row in rows}
+        return {start.date(): run_id for rollup, start, run_id in rows if rollup == f"tokens_{grain}"}
 
 
 @pytest.fixture(scope="module")
@@ -163,20 +167,65 @@ def versions(demo: Demo) -> list[tuple[Any, ...]]:
     return demo.execute("select ctid::text, xmin::text from usage.user_token_usage order by tableoid, ctid")
 
 
-def test_every_day_at_once_is_one_green_run(demo: Demo) -> None:
-    """Four hundred days, one button: one run, every partition green, and nothing written a second time."""
-    before, was = versions(demo), demo.computed_by()
-    ended = demo.ended(demo.launch(EVERY_DAY))
+def numbers(demo: Demo) -> list[tuple[Any, ...]]:
+    """What is stored, without the instants at which it was."""
+    return demo.execute(
+        "select to_jsonb(usage) - '{id,created_at,updated_at}'::text[] from usage.user_token_usage usage"
+        " order by period_type, period_start, user_id"
+    )
+
+
+def empty(demo: Demo) -> None:
+    """Nothing is computed any more; the guard of what is sealed holds for everybody but a superuser."""
+    demo.execute(
+        "set session_replication_role = replica;"
+        " truncate usage.user_token_usage, usage.rollup_ledger, usage.restatements"
+    )
+
+
+def green_runs(ended: dict[str, Any]) -> dict[str, str]:
+    """The run of each asset: one, green, and a year's after the months' that it is made from."""
     assert ended["status"] == "COMPLETED_SUCCESS"
-    assert [run["status"] for run in ended["runs"]] == ["SUCCESS"]
-    assert demo.partitions() == (DAYS, 0, [])
-    assert set(demo.computed_by().values()) == {ended["runs"][0]["id"]}, "a launch computes every day again"
-    assert set(was.values()) != set(demo.computed_by().values())
-    assert versions(demo) == before
-    shown = demo.ask(METADATA, days=[str(MIDDLE)])["assetNodeOrError"]["assetMaterializations"][0]
-    entries = {each["label"]: each for each in shown["metadataEntries"]}
+    runs = sorted(ended["runs"], key=lambda run: float(run["startTime"]))
+    assert [run["status"] for run in runs] == ["SUCCESS"] * 4
+    found = {run["assetSelection"][0]["path"][0]: run["id"] for run in runs}
+    first, *_, last = found
+    assert (first, last) == ("tokens_daily", "tokens_yearly")
+    return found
+
+
+def told_last(demo: Demo, asset: str, count: int) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Of so many partitions, the newest: which run told it, and the metadata."""
+    node = demo.ask(METADATA, asset=[asset], limit=count)["assetNodeOrError"]
+    return {
+        each["partition"]: (each["runId"], {entry["label"]: entry for entry in each["metadataEntries"]})
+        for each in node["assetMaterializations"]
+    }
+
+
+def test_every_grain_at_once_is_one_green_run_each(demo: Demo) -> None:
+    """Four hundred days, four grains, one button: from nothing the same numbers, then nothing is written.
+
+    The second launch follows the first a grain behind: Dagster's daemon takes half a minute a grain.
+    """
+    before = numbers(demo)
+    empty(demo)
+    first = demo.launch(EVERY_DAY, *GRAINS)
+    demo.wait(first, lambda found: any(run["status"] == "SUCCESS" for run in found["runs"]))
+    second = demo.launch(EVERY_DAY, *GRAINS)
+    assert len(green_runs(demo.ended(first))) == 4
+    assert numbers(demo) == before, "a launch stores what the command stored"
+    was, runs = versions(demo), green_runs(demo.ended(second))
+    assert versions(demo) == was
+    for grain, count in SPANS.items():
+        run_id = runs[f"tokens_{grain}"]
+        assert demo.partitions(grain) == (count, 0, [])
+        assert set(demo.computed_by(grain).values()) == {run_id}
+        told = told_last(demo, f"tokens_{grain}", count)
+        assert {run for run, _ in told.values()} == {run_id}
+        assert {entries["rows_written"]["intValue"] for _, entries in told.values()} == {0}
+    _, entries = told_last(demo, "tokens_daily", DAYS)[str(MIDDLE)]
     assert entries["messages"]["intValue"] > 0
-    assert entries["rows_written"]["intValue"] == 0
     assert entries["answers_by_hour"]["mdStr"].startswith("![answers by hour")
 
 

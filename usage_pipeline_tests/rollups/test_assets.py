@@ -267,14 +267,17 @@ def test_what_dagster_knows() -> None:
     found = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
     tables = {"chat_messages_v2", "conversation_sessions", "profiles"}
     derived = {step.rollup.name: f"tokens_{step.below}" for step in LADDER}
-    assert set(found) == {"tokens_daily", *derived, *tables}
+    assert set(found) == {"tokens_daily", "session_totals", *derived, *tables}
     assert all(spec.description and spec.owners and spec.kinds for spec in found.values())
     daily = found["tokens_daily"]
     assert daily.group_name == "tokens"
     assert daily.partitions_def == partitions.daily
     assert {dep.asset_key.to_user_string() for dep in daily.deps} == tables
+    group = {name for name, spec in found.items() if spec.group_name == "tokens"}
+    assert group == {"tokens_daily", *derived}, (
+        "what is off until it is enabled would fail with the whole group"
+    )
     for name, below in derived.items():
-        assert found[name].group_name == "tokens"
         assert [dep.asset_key.to_user_string() for dep in found[name].deps] == [below]
     for name in tables:
         schema = found[name].metadata["dagster/column_schema"]

@@ -5,26 +5,26 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from usage_pipeline.periods.calendar import Grain, Window, window
 from usage_pipeline.rollups import planning, tokens
+from usage_pipeline.rollups.rollup import Span
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.factories import NOON, Chat
 from usage_pipeline_tests.rollups.test_tokens import run
 
-WEEK = Window(
-    window(Grain.DAILY, NOON.date()).start, window(Grain.DAILY, NOON.date()).end + timedelta(days=6)
-)
+DAYS = Span.holding(tokens.DAILY, NOON.date(), NOON.date() + timedelta(days=6))
 
 
 def plan(warehouse: Warehouse, patience_ms: int = 5000) -> planning.Plan:
-    return planning.make(warehouse, tokens.DAILY, WEEK, 7, patience_ms=patience_ms)
+    return planning.make(warehouse, [DAYS], patience_ms=patience_ms)
 
 
 def test_before_anything_was_computed_there_is_no_estimate(chat: Chat, warehouse: Warehouse) -> None:
     chat.answer()
     made = plan(warehouse)
-    assert (made.periods, made.computed, made.source_rows, made.is_counted) == (7, 0, 1, True)
+    (part,) = made.parts
+    assert (len(part.span.windows), part.computed, part.finished) == (7, 0, 0)
+    assert (made.source_rows, made.is_counted) == (1, True)
     assert made.seconds is None
     assert (made.ahead_count, made.ahead_until) == (0, None)
 
@@ -39,7 +39,7 @@ def test_the_estimate_follows_the_last_runs(chat: Chat, warehouse: Warehouse) ->
     with warehouse.begin(Role.WRITER) as connection:
         connection.execute(sa.text("update usage.rollup_ledger set duration_ms = 10 + 2 * source_rows"))
     made = plan(warehouse)
-    assert made.computed == 7
+    assert [part.computed for part in made.parts] == [7]
     assert made.at_once == 2
     assert made.seconds == pytest.approx((7 * 10 + 90 * 2) / 1000 / 2)
 

@@ -158,8 +158,9 @@ def test_an_empty_day_is_computed_and_empty(warehouse: Warehouse) -> None:
     assert (outcome.entry.source_rows, outcome.entry.stored_rows, outcome.changed) == (0, 0, 0)
     with warehouse.begin(Role.READER) as connection:
         rows = statements.run(
-            connection, "serving.sql", "covered_days", window_start=DAY.start, window_end=DAY.end
-        ).all()
+            connection, "serving.sql", "standing_periods",
+            rollup="tokens_daily", window_start=DAY.start, window_end=DAY.end,
+        ).all()  # fmt: skip
     assert len(rows) == 1
 
 

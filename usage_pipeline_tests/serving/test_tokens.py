@@ -8,7 +8,8 @@ import pytest
 from usage_pipeline.periods.calendar import Grain, windows
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups import tokens as rollup
-from usage_pipeline.serving import tokens
+from usage_pipeline.serving import lines, people, tokens
+from usage_pipeline.warehouse import statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.factories import NOON, Chat, set_clock
@@ -35,15 +36,15 @@ def test_conversations_of_a_range_are_counted_once(chat: Chat, warehouse: Wareho
         chat.answer(at=NOON + timedelta(days=number), conversation_id=session.conversation_id)
     compute(warehouse, FIRST, day(2))
     with warehouse.begin(Role.READER) as connection:
-        (line,) = tokens.by_user(connection, FIRST, day(2))
+        (line,) = lines.by_user(connection, FIRST, day(2))
         assert (line.label, line.conversations, line.messages, line.total_tokens) == (
             "Ada Lovelace",
             1,
             3,
             45,
         )
-        assert [each.conversations for each in tokens.by_day(connection, user, FIRST, day(2))] == [1, 1, 1]
-        assert tokens.conversation_count(connection, None, FIRST, day(2)) == 1
+        assert [each.conversations for each in lines.by_period(connection, user, FIRST, day(2))] == [1, 1, 1]
+        assert lines.conversation_count(connection, None, FIRST, day(2)) == 1
 
 
 def test_what_belongs_to_nobody_stands_last(chat: Chat, warehouse: Warehouse) -> None:
@@ -56,7 +57,7 @@ def test_what_belongs_to_nobody_stands_last(chat: Chat, warehouse: Warehouse) ->
     chat.answer(sender_user_id=unnamed)
     compute(warehouse, FIRST, FIRST)
     with warehouse.begin(Role.READER) as connection:
-        labels = [line.label for line in tokens.by_user(connection, FIRST, FIRST)]
+        labels = [line.label for line in lines.by_user(connection, FIRST, FIRST)]
     assert set(labels[:2]) == {"Small", str(unnamed)}
     assert labels[2:] == ["(unattributed)"]
 
@@ -71,7 +72,7 @@ def test_a_person_is_found_by_id_name_or_part_of_it(chat: Chat, warehouse: Wareh
     with warehouse.begin(Role.READER) as connection:
 
         def found(wanted: str) -> UUID:
-            return tokens.person(connection, wanted).user_id
+            return people.person(connection, wanted).user_id
 
         assert found(str(ada)) == found("LOVELACE") == ada
         assert found("émile") == found("ÉMILE") == emile
@@ -128,14 +129,13 @@ def test_a_name_that_stands_twice_in_the_directory(chat: Chat, warehouse: Wareho
     chat.answer(conversation_id=chat.session(user_id=user).conversation_id)
     compute(warehouse, FIRST, FIRST)
     with warehouse.begin(Role.READER) as connection:
-        assert [line.label for line in tokens.by_user(connection, FIRST, FIRST)] == ["Ada"]
+        assert [line.label for line in lines.by_user(connection, FIRST, FIRST)] == ["Ada"]
 
 
 def test_the_reader_reads_and_nothing_else(warehouse: Warehouse) -> None:
-    from usage_pipeline.warehouse import statements
-
+    insertion = (
+        "insert into usage.rollup_ledger (rollup, period_start, period_end)"
+        " values ('tokens_daily', '2026-03-04 00:00:00+00', '2026-03-05 00:00:00+00')"
+    )
     with pytest.raises(Refusal, match="42501"), warehouse.begin(Role.READER) as connection:
-        statements.run(
-            connection, "warehouse.sql", "insert_ledger_row",
-            rollup="tokens_daily", period_start=NOON, period_end=NOON + timedelta(days=1),
-        )  # fmt: skip
+        statements.run_script(connection, insertion)

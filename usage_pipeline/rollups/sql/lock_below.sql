@@ -7,6 +7,7 @@
 create or replace function usage_private.is_gone(rollup text, period_start timestamptz)
 returns boolean
 language sql stable parallel safe
+set plan_cache_mode = force_generic_plan -- asked for many periods: planned anew for each it would cost ten times as much
 as $$
   -- Whether a period that was never run counts as pruned: the month (the year) it goes with is pruned, or another of
   -- its periods is; or that month was never run either, and counts as pruned itself.
@@ -65,10 +66,7 @@ as $$
     for share
   ),
   periods as (
-    select
-      starts.at as period_start,
-      usage_private.end_of(step.unit, starts.at) as period_end,
-      usage_private.is_gone(lock_below.below, starts.at) as is_gone
+    select starts.at as period_start, usage_private.end_of(step.unit, starts.at) as period_end
     from usage_private.ladder() step
     cross join lateral pg_catalog.generate_series(
       lock_below.window_start at time zone 'UTC',
@@ -83,10 +81,10 @@ as $$
     periods.period_end,
     case
       when held.state in ('open', 'sealed') then 'stands'
-      when held.state = 'pruned' or periods.is_gone then 'pruned'
+      when held.state = 'pruned' or usage_private.is_gone(lock_below.below, periods.period_start) then 'pruned'
       when periods.period_end <= lock_below.first_day or periods.period_start > lock_below.clock then 'empty'
       when held.state is null and periods.period_start < lock_below.horizon then 'empty'
-        when held.state = 'partial' then 'partial'
+      when held.state = 'partial' then 'partial'
       else 'missing'
     end,
     coalesce(held.state = 'sealed', false),
@@ -95,6 +93,6 @@ as $$
     (held.totals ->> 'message_count')::bigint,
     held.total_only_rows
   from periods
-  left join held on held.period_start = periods.period_start
+  left join held on held.period_start = periods.period_start and held.computed_at is not null
   order by periods.period_start
 $$;

@@ -26,6 +26,7 @@ declare
   ends timestamptz;
   covered timestamptz;
   gap timestamptz;
+  reach timestamptz;
   horizon timestamptz;
   first_day timestamptz;
   key text;
@@ -132,8 +133,9 @@ begin
           below_messages := below_messages + kid.message_count;
           total_only := total_only + kid.total_only_rows;
         end if;
-        if gap is null and kid.covered_until < kid.period_end then
-          gap := kid.covered_until;
+        if gap is null then
+          reach := greatest(reach, kid.covered_until);
+          gap := case when kid.covered_until < kid.period_end then kid.covered_until end;
         end if;
         all_sealed := all_sealed and kid.is_sealed;
         below_now := below_now || pg_catalog.jsonb_build_object(
@@ -184,15 +186,16 @@ begin
     end if;
     stands_as_it_is := true;
   end if;
-  if not is_raw and gap is not null and led.state is distinct from 'sealed' then
-    covered := least(covered, gap);
+  if not is_raw and led.state is distinct from 'sealed' then
+    -- what was read of the periods below, which a clock that was set back, or read before they were held, does not say
+    covered := coalesce(gap, greatest(covered, reach));
   end if;
 
   if stands_as_it_is then
     covered := led.covered_until;
     select
       0::bigint as inserted, 0::bigint as updated, 0::bigint as deleted, led.source_rows, led.hourly_rows,
-      led.unattributed_rows, led.total_only_rows, led.unmetered_rows, led.refused_rows, led.kept_rows, led.kept
+      led.source_rows as message_count, led.unattributed_rows, led.total_only_rows, led.unmetered_rows, led.refused_rows, led.kept_rows, led.kept
     into written;
   else
     if is_raw then

@@ -10,7 +10,7 @@ select cast(:user_id as uuid), null
 where exists (
   select
   from usage.user_token_usage stored
-  where stored.period_type = 'daily' and stored.user_id = cast(:user_id as uuid)
+  where stored.period_type in ('daily', 'weekly', 'monthly', 'yearly') and stored.user_id = cast(:user_id as uuid)
     and stored.period_start >= '2000-01-01 00:00:00+00' and stored.period_start < usage_private.now()
 )
 and not exists (

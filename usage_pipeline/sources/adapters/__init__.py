@@ -32,12 +32,29 @@ class Table:
 
 
 @dataclass(frozen=True)
+class SessionTotals:
+    """The one column of an application that we may write: what a conversation used, on its session.
+
+    `touched`, `untrue` and `write` are statements beside the adapter's file; `searched` is the table and
+    column by which the whole history of a conversation is found.
+    """
+
+    table: str
+    column: str
+    touched: str
+    untrue: str
+    write: str
+    searched: tuple[str, str]
+
+
+@dataclass(frozen=True)
 class Adapter:
     """One application's tables as our contract; `supplies` is the half of the contract it fills."""
 
     name: str
     supplies: str
     tables: tuple[Table, ...]
+    session_totals: SessionTotals | None = None
 
     @property
     def functions(self) -> FunctionFile:
@@ -107,6 +124,14 @@ SUPABASE_CHAT: Final = Adapter(
                 Column("full_name", "Name a person goes by."),
             ),
         ),
+    ),
+    SessionTotals(
+        "public.conversation_sessions",
+        "total_tokens_used",
+        touched="supabase_chat_touched_conversations",
+        untrue="supabase_chat_untrue_sessions",
+        write="supabase_chat_write_session_totals",
+        searched=("public.chat_messages_v2", "conversation_id"),
     ),
 )
 

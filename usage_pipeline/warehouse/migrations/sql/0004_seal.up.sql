@@ -73,7 +73,8 @@ begin
 end
 $$;
 grant insert, update on usage.rollup_policy, usage.source_horizon to usage_writer;
-grant insert on usage.restatements to usage_writer;
+grant insert (rollup, period_start, user_id, before, after, reason, run_id, restated_at)
+  on usage.restatements to usage_writer; -- not the transaction: nobody records a change for another one
 grant delete on usage.rollup_ledger to usage_writer;
 create policy only_what_was_made_to_be_locked on usage.rollup_ledger
   as restrictive for delete to usage_writer using (computed_at is null);
@@ -82,28 +83,38 @@ create function usage_private.guard_sealed_rows() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 -- A row of a sealed period changes only in a transaction that has recorded it as restated; of a pruned one, never.
+-- The period is held: whoever changes a row meanwhile waits for the run that seals it, and the run for them.
 declare
-  found_row record;
+  held record;
 begin
-  select changed.period_type, changed.period_start into found_row
-  from changed
-  join usage.rollup_ledger ledger
-    on ledger.rollup = 'tokens_' || changed.period_type and ledger.period_start = changed.period_start
-  where ledger.state in ('sealed', 'pruned')
-    and not exists (
-      select
-      from usage.restatements restated
-      where restated.rollup = ledger.rollup and restated.period_start = ledger.period_start
-        and restated.user_id = changed.user_id and ledger.state = 'sealed'
-        and restated.transaction_id = pg_catalog.pg_current_xact_id()
+  for held in
+    select ledger.rollup, ledger.period_start, ledger.state
+    from usage.rollup_ledger ledger
+    where (ledger.rollup, ledger.period_start) in (
+      select 'tokens_' || changed.period_type, changed.period_start
+      from changed
     )
-  limit 1;
-  if found then
-    raise exception 'tokens_% of % is sealed', found_row.period_type,
-      pg_catalog.to_char(found_row.period_start at time zone 'UTC', 'YYYY-MM-DD')
-      using errcode = 'UP004', detail = 'a sealed row changes only by a recorded restatement',
-        hint = 'usage-pipeline restate --help';
-  end if;
+    order by ledger.period_end - ledger.period_start desc, ledger.period_start
+    for share
+  loop
+    if held.state = 'pruned' or held.state = 'sealed' and exists (
+      select
+      from changed
+      where 'tokens_' || changed.period_type = held.rollup and changed.period_start = held.period_start
+        and not exists (
+          select
+          from usage.restatements restated
+          where restated.rollup = held.rollup and restated.period_start = held.period_start
+            and restated.user_id = changed.user_id
+            and restated.transaction_id = pg_catalog.pg_current_xact_id()
+        )
+    ) then
+      raise exception '% of % is %', held.rollup,
+        pg_catalog.to_char(held.period_start at time zone 'UTC', 'YYYY-MM-DD'), held.state
+        using errcode = 'UP004', detail = 'a sealed row changes only by a recorded restatement',
+          hint = 'usage-pipeline restate --help';
+    end if;
+  end loop;
   return null;
 end
 $$;

@@ -1,0 +1,95 @@
+"""What `backfill` says where periods are missing at its end: which, why, and the command that helps."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, TypeAlias
+
+from usage_pipeline.cli import backfill_words
+from usage_pipeline.periods.calendar import Window
+from usage_pipeline.refusals import Refusal
+
+if TYPE_CHECKING:
+    from usage_pipeline.cli.backfill_job import Job
+    from usage_pipeline.rollups.ranges import Failed
+    from usage_pipeline.rollups.rollup import Outcome, Span
+    from usage_pipeline.settings import Settings
+
+Broken: TypeAlias = "tuple[Span, Sequence[Failed]]"
+"""The periods of one asset that were refused."""
+
+
+def broken_off(outcomes: "Sequence[Outcome]", reason: str) -> Refusal:
+    """A run that could not go on: the same command does."""
+    return Refusal(f"the run failed; {_stay(outcomes)}", why=reason)
+
+
+def incomplete(
+    found: "Settings", job: "Job", broken: Sequence[Broken], outcomes: "Sequence[Outcome]"
+) -> Refusal:
+    """Runs that came to their end and left periods out; the reason is the first one's of the finest asset."""
+    lacking = [span.rollup.name for span, failed in broken for _ in failed]
+    span, failed = broken[0]
+    first = min(failed, key=lambda each: each.window)
+    return Refusal(
+        f"{backfill_words.counts(lacking)} not computed; {_stay(outcomes)}",
+        why=_reason(span, first),
+        fix=_fix(first.refusal, _command(found, job.asked.assets, broken)),
+    )
+
+
+def _stay(outcomes: "Sequence[Outcome]") -> str:
+    if not outcomes:
+        return "nothing was stored"
+    names = [each.rollup for each in outcomes]
+    return f"{backfill_words.counts(names)} {'was' if len(names) == 1 else 'were'} computed and stay"
+
+
+def _reason(span: "Span", failed: "Failed") -> str:
+    """What our own functions refuse names its period itself."""
+    what, why = failed.refusal.what, failed.refusal.why
+    said = f"{what}: {why}" if why else what
+    names_it = what.startswith(span.rollup.name)
+    return said if names_it else f"{span.rollup.name} of {backfill_words.key(span, failed.window)}: {said}"
+
+
+def _fix(refusal: Refusal, command: str) -> str:
+    """The refusal's own fix comes first, unless it is a backfill, which the command holds."""
+    if refusal.fix.startswith("$ backfill"):
+        return command
+    return f"{refusal.fix or 'mend that'}; then {command}"
+
+
+def _command(found: "Settings", assets: Sequence[str], broken: Sequence[Broken]) -> str:
+    names = " ".join(_with_those_below(assets))
+    whole = _range([each.window for each in broken[0][1]])
+    others = [each.window for _, failed in broken[1:] for each in failed]
+    if not broken[0][0].rollup.reads_raw or any(not _meet(each, whole) for each in others):
+        whole = _range([each.window for _, failed in broken for each in failed])
+    first, last = _within(found, whole)
+    return f"$ backfill {names} --from {first} --to {last}"
+
+
+def _with_those_below(names: Sequence[str]) -> Iterator[str]:
+    """These assets and what they are made from, in their order."""
+    from usage_pipeline.definitions import rollups
+    from usage_pipeline.derived.ladder import LADDER
+
+    wanted = set(names)
+    for step in reversed(LADDER):
+        if step.rollup.name in wanted:
+            wanted.add(f"{step.rollup.family}_{step.below}")
+    return (name for name in rollups if name in wanted)
+
+
+def _range(windows: Sequence[Window]) -> Window:
+    return Window(min(each.start for each in windows), max(each.end for each in windows))
+
+
+def _meet(one: Window, other: Window) -> bool:
+    return one.start < other.end and other.start < one.end
+
+
+def _within(found: "Settings", whole: Window) -> tuple[date, date]:
+    """Its days that have a partition."""
+    last = whole.end.date() - timedelta(days=1)
+    return max(whole.start.date(), found.start), min(last, datetime.now(UTC).date())

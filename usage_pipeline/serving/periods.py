@@ -1,0 +1,95 @@
+"""Periods as a person writes, names and counts them; pure."""
+
+import re
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from usage_pipeline.derived.ladder import LADDER
+from usage_pipeline.periods import calendar
+from usage_pipeline.periods.calendar import Grain
+from usage_pipeline.refusals import USAGE, Refusal
+from usage_pipeline.rollups.tokens import FAMILY
+
+GRAINS: Final = (Grain.DAILY, *(step.rollup.grain for step in LADDER))
+UNITS: Final = {
+    Grain.DAILY: "day", Grain.WEEKLY: "week", Grain.MONTHLY: "month", Grain.YEARLY: "year",
+}  # fmt: skip
+_LABELS: Final = {
+    Grain.DAILY: "%Y-%m-%d", Grain.WEEKLY: "%G-W%V", Grain.MONTHLY: "%Y-%m", Grain.YEARLY: "%Y",
+}  # fmt: skip
+_WRITTEN: Final = (
+    (r"\d{4}", "{}-01-01", Grain.YEARLY),
+    (r"\d{4}-\d\d", "{}-01", Grain.MONTHLY),
+    (r"\d{4}-W\d\d", "{}-1", Grain.WEEKLY),
+    (r"\d{4}-\d\d-\d\d", "{}", Grain.DAILY),
+)
+"""A shape, how it becomes its first day, and the grain it names."""
+
+
+def asset(grain: Grain) -> str:
+    """The rollup of a grain, as the ledger and a command name it."""
+    return f"{FAMILY}_{grain}"
+
+
+def label(grain: Grain, day: date) -> str:
+    """What a person calls the period that holds this day; the year of an ISO week is that of its Thursday."""
+    return day.strftime(_LABELS[grain])
+
+
+def span(text: str) -> tuple[date, date]:
+    """The first and last day of a day, ISO week, month or year as a person writes it."""
+    try:
+        completed, grain = next(
+            (rest.format(text), grain)
+            for shape, rest, grain in _WRITTEN
+            if re.fullmatch(shape, text, re.ASCII)
+        )
+        day = date.fromisoformat(completed)
+        return day, last_day(grain, day)
+    except (StopIteration, ValueError, OverflowError):
+        raise Refusal(
+            f"`{text}` is no period", fix="write 2026, 2026-10, 2026-W41 or 2026-10-05", exit_code=USAGE
+        ) from None
+
+
+def beginning_in(grain: Grain, first: date, last: date) -> list[date]:
+    """The first days of the periods that begin in a range of days."""
+    return [start for each in calendar.windows(grain, first, last) if (start := each.start.date()) >= first]
+
+
+def last_day(grain: Grain, day: date) -> date:
+    """The last day of the period that holds this one."""
+    return calendar.following(grain, day) - timedelta(days=1)
+
+
+def earlier(grain: Grain, day: date, count: int) -> date:
+    """The first day of the period so many before the one that holds this day."""
+    start = calendar.floor(grain, day)
+    for _ in range(count):
+        start = calendar.floor(grain, start - timedelta(days=1))
+    return start
+
+
+def below(grain: Grain) -> Grain | None:
+    """The grain that this one is made from."""
+    return next((step.below for step in LADDER if step.rollup.grain is grain), None)
+
+
+def keeps_conversations(grain: Grain) -> bool:
+    """Whether its rows hold the ids of their conversations: those that coarser ones are counted from."""
+    return any(step.below is grain for step in LADDER)
+
+
+def chain(grain: Grain) -> Sequence[Grain]:
+    """This grain and all that it is made from, the finest first: the order in which they are computed."""
+    lower = below(grain)
+    return [*(chain(lower) if lower else ()), grain]
+
+
+def bounds(grain: Grain, first: date, last: date) -> dict[str, datetime]:
+    """The two binds of a statement over the periods that hold these days."""
+    return {
+        "window_start": calendar.window(grain, first).start,
+        "window_end": calendar.window(grain, last).end,
+    }

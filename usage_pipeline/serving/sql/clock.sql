@@ -1,0 +1,2 @@
+-- What time it is by the one clock.
+select usage_private.now()

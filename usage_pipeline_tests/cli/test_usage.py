@@ -1,0 +1,275 @@
+"""`usage tokens` at every grain, as a person or a program reads it."""
+
+import csv
+import json
+from collections.abc import Callable
+from datetime import date
+
+import pytest
+
+from usage_pipeline.periods.calendar import Grain
+from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline_tests.cli.test_poor_databases import url_of
+from usage_pipeline_tests.factories import Chat
+from usage_pipeline_tests.serving.history import START, History, prune_days
+from usage_pipeline_tests.stack import Done
+from usage_pipeline_tests.verbs import Verbs
+
+TODAY = date(2026, 1, 14)
+Ask = Callable[..., Done]
+
+
+@pytest.fixture
+def history(chat: Chat, warehouse: Warehouse) -> History:
+    """Ada and Grace around New Year; nothing is computed yet."""
+    found = History(chat, warehouse)
+    found.clock(TODAY)
+    ada, grace = chat.user("Ada"), chat.user("Grace")
+    found.answers([date(2025, 12, 30), date(2026, 1, 2), date(2026, 1, 6), TODAY], user=ada)
+    found.answers([date(2026, 1, 6), date(2026, 1, 7), date(2026, 1, 8)], user=grace)
+    return found
+
+
+@pytest.fixture
+def ask(verbs: Verbs, server: Server, database: str) -> Ask:
+    given = {"USAGE_DATABASE_URL": url_of(server, database), "USAGE_START": str(START)}
+
+    def asked(*words: str) -> Done:
+        return verbs("usage", "tokens", *words, **given)
+
+    return asked
+
+
+@pytest.fixture
+def computed(history: History) -> History:
+    history.clock(date(2026, 1, 12), 0)
+    history.compute_all(date(2026, 1, 11))
+    return history
+
+
+def lines_of(done: Done) -> list[list[str]]:
+    """The cells of the table's rows."""
+    assert done.code == 0, done.said
+    shown = [line for line in done.out.splitlines() if line.startswith("│")]
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in shown]
+
+
+def test_weeks_of_everybody(ask: Ask, computed: History) -> None:
+    """Without dates the newest computed week; with them every week, the newest first."""
+    done = ask("--grain", "weekly")
+    assert "Tokens by user, 2026-01-05 to 2026-01-11 (UTC)" in done.out
+    assert [row[:4] for row in lines_of(done)] == [
+        ["2026-W02", "Grace", "3", "1"], ["2026-W02", "Ada", "1", "1"], ["Total", "", "4", "2"],
+    ]  # fmt: skip
+    assert "Complete for this week (open), as of 2026-01-12 00:00 UTC." in done.said
+    several = ask("--grain", "weekly", "--from", "2025-12-31")
+    assert [row[:4] for row in lines_of(several)][2:] == [
+        ["2026-W01", "Ada", "2", "1"],
+        ["Total", "", "6", ""],
+    ]
+    assert "Complete for these weeks (1 sealed, 1 open)" in several.said
+
+
+def test_periods_of_one_user(ask: Ask, computed: History) -> None:
+    """The oldest first, as days are; how many there are depends on the grain."""
+    for grain, labels, conversations in (
+        ("weekly", ["2026-W01", "2026-W02"], ""), ("monthly", ["2025-12", "2026-01"], "1"),
+        ("yearly", ["2025", "2026"], ""),
+    ):  # fmt: skip
+        rows = lines_of(ask("--grain", grain, "--user", "Ada"))
+        assert [row[0] for row in rows] == [*labels, "Total"]
+        assert [row[2] for row in rows] == ["1", "1", conversations]
+
+
+@pytest.mark.parametrize(
+    ("grain", "first", "last"),
+    [
+        ("weekly", "2026-01-12", "2026-04-05"),
+        ("monthly", "2025-12-01", "2026-04-30"),
+        ("yearly", "2025-01-01", "2026-12-31"),
+    ],
+)
+def test_how_far_back_one_user_is_shown(
+    ask: Ask, history: History, grain: str, first: str, last: str
+) -> None:
+    """Twelve weeks; twelve months and all years, but none before the first day."""
+    history.clock(date(2026, 4, 3))
+    history.compute_all(date(2026, 4, 3))
+    meta = json.loads(ask("--grain", grain, "--user", "Ada", "--json").out)["meta"]
+    assert (meta["first_day"], meta["last_day"]) == (first, last)
+
+
+def test_dates_stand_for_the_period_that_holds_them(ask: Ask, computed: History) -> None:
+    words = ("--from", "2025-12-31", "--to", "2025-12-31", "--json")
+    for grain, first in (("weekly", "2025-12-29"), ("monthly", "2025-12-01"), ("yearly", "2025-01-01")):
+        data = json.loads(ask("--grain", grain, *words).out)["data"]
+        assert [row["period_start"] for row in data["rows"]] == [first]
+
+
+def test_json_of_weeks(ask: Ask, computed: History) -> None:
+    document = json.loads(ask("--grain", "weekly", "--from", "2026-01-01", "--json").out)
+    first, *_, last = document["data"]["rows"]
+    assert list(first) == [
+        "grain", "period_start", "user_id", "label", "messages", "conversations", "prompt_tokens",
+        "completion_tokens", "total_tokens", "unmetered_messages", "refused_messages", "last_activity",
+        "share_ratio",
+    ]  # fmt: skip
+    assert [first["grain"], first["period_start"], last["period_start"]] == [
+        "weekly", "2026-01-05", "2025-12-29",
+    ]  # fmt: skip
+    assert document["data"]["totals"] == {
+        "messages": 6, "conversations": None, "prompt_tokens": 60, "completion_tokens": 30,
+        "total_tokens": 90,
+    }  # fmt: skip
+    meta = document["meta"]
+    assert (meta["grain"], meta["complete"], meta["missing_weeks"], meta["stale_weeks"]) == (
+        "weekly", True, [], [],
+    )  # fmt: skip
+    one = json.loads(ask("--grain", "monthly", "--user", "Ada", "--json").out)["data"]["rows"]
+    assert [(row["period_start"], row["label"]) for row in one] == [
+        ("2025-12-01", "2025-12"), ("2026-01-01", "2026-01"),
+    ]  # fmt: skip
+
+
+def test_csv_of_months(ask: Ask, computed: History) -> None:
+    rows = list(csv.DictReader(ask("--grain", "monthly", "--csv", "--from", "2025-12-01").out.splitlines()))
+    assert [(row["grain"], row["period_start"], row["label"], row["messages"]) for row in rows] == [
+        ("monthly", "2026-01-01", "Grace", "3"), ("monthly", "2026-01-01", "Ada", "2"),
+        ("monthly", "2025-12-01", "Ada", "1"),
+    ]  # fmt: skip
+    (header, *_) = ask("--grain", "monthly", "--csv", "--user", "Ada").out.splitlines()
+    assert header.startswith("grain,period_start,label,messages,")
+
+
+def test_days_are_as_they_were(ask: Ask, computed: History) -> None:
+    """Whoever parses the daily output must not notice that there are other grains."""
+    document = json.loads(ask("--json").out)
+    assert list(document["meta"]) == [
+        "first_day", "last_day", "complete", "as_of", "missing_days", "user_id", "timezone",
+    ]  # fmt: skip
+    assert list(document["data"]["rows"][0])[:2] == ["user_id", "label"]
+    assert document == json.loads(ask("--grain", "daily", "--json").out)
+    assert ask("--csv").out.splitlines()[0] == (
+        "user_id,label,messages,conversations,prompt_tokens,completion_tokens,total_tokens,"
+        "unmetered_messages,refused_messages,last_activity,share_ratio"
+    )
+    assert ask("--csv", "--user", "Ada").out.startswith("day,label,messages,")
+    done = ask("--user", "Ada")
+    assert [row[0] for row in lines_of(done)] == ["2025-12-30", "2026-01-02", "2026-01-06", "Total"]
+    assert "Complete for these days, as of 2026-01-12 00:00 UTC." in done.said
+
+
+def test_a_grain_that_is_none(ask: Ask) -> None:
+    done = ask("--grain", "hourly")
+    assert (done.code, done.out) == (2, "")
+    assert "'hourly' is not one of 'daily', 'weekly', 'monthly', 'yearly'" in done.said
+
+
+def test_nothing_was_computed_of_a_grain(ask: Ask, history: History) -> None:
+    history.compute(Grain.DAILY, START, TODAY)
+    done = ask("--grain", "monthly")
+    assert done.code == 1
+    assert "no month of tokens was computed yet" in done.said
+    assert f"usage-pipeline backfill tokens_monthly --from {START} --to yesterday" in done.said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--from", "2026-01-09", "--to", "2026-01-07"), "--from 2026-01-09 comes after --to 2026-01-07"),
+        (("--to", "2026-01-15"), "--to 2026-01-15 has not come yet"),
+        (("--from", "2025-12-01", "--to", "2025-12-21"), "--to 2025-12-21 lies before the first day"),
+    ],
+)
+def test_dates_that_make_no_sense(ask: Ask, history: History, words: tuple[str, ...], said: str) -> None:
+    history.compute_all(TODAY)
+    done = ask("--grain", "weekly", *words)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.said
+    straddling = ask("--grain", "weekly", "--from", "2025-12-01", "--to", "2025-12-22")
+    assert straddling.code == 0, "its week holds the first day"
+
+
+def test_weeks_that_were_never_computed(ask: Ask, history: History) -> None:
+    history.compute(Grain.DAILY, START, TODAY)
+    history.compute(Grain.WEEKLY, START)
+    done = ask("--grain", "weekly", "--to", str(TODAY), "--from", str(START))
+    assert (
+        "Incomplete, weeks never computed: 3, the first is 2026-W01: "
+        "usage-pipeline backfill tokens_weekly --from 2025-12-29 --to 2026-01-14"
+    ) in done.said
+
+
+def test_a_command_names_no_day_before_the_first(ask: Ask, history: History) -> None:
+    """A backfill of them is refused."""
+    history.compute(Grain.DAILY, START, TODAY)
+    history.compute(Grain.MONTHLY, START, TODAY)
+    history.compute(Grain.YEARLY, TODAY)
+    done = ask("--grain", "yearly", "--from", "2025-01-01")
+    assert "never computed: 1, the first is 2025: usage-pipeline backfill tokens_yearly" in done.said
+    assert f"tokens_yearly --from {START} --to 2025-12-31" in done.said
+
+
+def test_an_open_year_names_what_is_to_run(ask: Ask, history: History) -> None:
+    """Running the year alone would change nothing: it goes as far as its months, and they as their days."""
+    history.compute_all(TODAY)
+    done = ask("--grain", "yearly")
+    assert (
+        "Incomplete: 2026 is computed up to 2026-01-14 12:00 UTC: usage-pipeline backfill tokens_daily "
+        "tokens_monthly tokens_yearly --from 2026-01-14 --to 2026-01-14"
+    ) in done.said
+
+
+def test_a_period_that_is_older_than_its_days(ask: Ask, computed: History) -> None:
+    computed.answers([date(2026, 1, 6)])
+    computed.compute(Grain.DAILY, date(2026, 1, 6))
+    assert (
+        "Incomplete, weeks built from an older version of what is below them: 1, the first is 2026-W02: "
+        "usage-pipeline backfill tokens_weekly --from 2026-01-05 --to 2026-01-11"
+    ) in ask("--grain", "weekly").said
+    assert (
+        "backfill tokens_monthly tokens_yearly --from 2026-01-01 --to 2026-01-12"
+        in ask("--grain", "yearly").said
+    )
+    computed.compute(Grain.WEEKLY, date(2026, 1, 6))
+    assert "Complete for this week (open)" in ask("--grain", "weekly").said
+
+
+def test_sealed_and_kept(ask: Ask, history: History) -> None:
+    """A week may hold more than its source does today: a reader must hear it, or calls it a mistake."""
+    history.compute_all(TODAY)
+    history.chat.connection.execute("delete from public.chat_messages_v2")
+    history.compute(Grain.DAILY, date(2025, 12, 30))
+    done = ask("--grain", "weekly", "--to", "2026-01-01")
+    assert "Complete for this week (sealed), as of 2026-01-05 00:00 UTC." in done.said
+    assert "1 message is stored that the source no longer has." in done.said
+
+
+def test_pruned_days_name_the_months(ask: Ask, computed: History, server: Server, database: str) -> None:
+    with server.connect(database) as connection:
+        prune_days(connection, START, date(2025, 12, 31))
+    done = ask("--from", str(START), "--to", "2026-01-02")
+    assert (
+        "Incomplete, days whose rows were pruned: 8, the first is 2025-12-24: "
+        "usage-pipeline usage tokens --grain monthly"
+    ) in done.said
+    assert json.loads(ask("--from", str(START), "--to", str(START), "--json").out)["meta"][
+        "missing_days"
+    ] == [str(START)]
+
+
+def test_a_narrow_terminal_keeps_periods_and_names(
+    ask: Ask, computed: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A label that is cut is a line about nobody."""
+    from rich.console import Console
+
+    from usage_pipeline.cli import console
+
+    wide = ask("--grain", "weekly")
+    monkeypatch.setattr(console, "output", lambda: Console(highlight=False, emoji=False, width=60))
+    rows = lines_of(ask("--grain", "weekly"))
+    assert [row[:2] for row in rows[:2]] == [["2026-W02", "Grace"], ["2026-W02", "Ada"]]
+    assert all("…" not in cell for row in rows for cell in row)
+    assert len(rows[0]) < len(lines_of(wide)[0])

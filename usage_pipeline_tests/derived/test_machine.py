@@ -1,0 +1,29 @@
+"""Whatever happens, in whatever order, the stored periods are what the rules say."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import pytest
+
+from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline_tests.derived.machine import Aged, Anything, InTime, Runs, histories
+from usage_pipeline_tests.derived.stories import STORIES
+from usage_pipeline_tests.derived.world import World, opened
+
+HISTORIES: Final = {Anything: 80, Aged: 80, InTime: 40}
+
+
+@pytest.fixture(scope="module")
+def world(server: Server) -> Iterator[World]:
+    with opened(server) as found:
+        yield found
+
+
+@pytest.mark.parametrize("machine", HISTORIES)
+def test_histories(world: World, machine: type[Runs]) -> None:
+    histories(machine, world, HISTORIES[machine])
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
+def test_stories(world: World, story: Callable[[World], None]) -> None:
+    story(world)

@@ -1,0 +1,72 @@
+"""A small history, computed by the rollups themselves at every grain."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+from uuid import UUID, uuid4
+
+import psycopg
+
+from usage_pipeline.derived.ladder import LADDER
+from usage_pipeline.periods.calendar import Grain, windows
+from usage_pipeline.rollups import tokens
+from usage_pipeline.rollups.rollup import Outcome
+from usage_pipeline.warehouse import ledger
+from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline_tests.factories import Chat, set_clock
+
+ROLLUPS: Final = {Grain.DAILY: tokens.DAILY, **{step.rollup.grain: step.rollup for step in LADDER}}
+START: Final = date(2025, 12, 24)
+"""A Wednesday, in 2025-W52."""
+
+
+@dataclass
+class History:
+    """Answers of a chat, and what is computed from them, at a time that the test sets."""
+
+    chat: Chat
+    warehouse: Warehouse
+
+    def __post_init__(self) -> None:
+        with self.warehouse.begin(Role.WRITER) as connection:
+            ledger.record_policy(connection, "tokens", first_day=START, grace_days=7)
+
+    def clock(self, day: date, hour: int = 12) -> None:
+        set_clock(self.chat.connection, datetime(day.year, day.month, day.day, hour, tzinfo=UTC))
+
+    def answers(
+        self, days: Sequence[date], *, user: UUID | None = None, conversation: UUID | None = None
+    ) -> None:
+        """One answer a day, 15 tokens each, in one conversation; of a given user whoever owns it."""
+        conversation = conversation or uuid4()
+        for day in days:
+            at = datetime(day.year, day.month, day.day, 9, tzinfo=UTC)
+            self.chat.answer(at=at, conversation_id=conversation, sender_user_id=user)
+
+    def compute(self, grain: Grain, first: date, last: date | None = None) -> list[Outcome]:
+        asked = list(windows(grain, first, last or first))
+        ROLLUPS[grain].ensure_partitions(self.warehouse, asked[0], asked[-1])
+        return [ROLLUPS[grain].compute(self.warehouse, each, "test") for each in asked]
+
+    def compute_all(self, last: date) -> None:
+        """Every period of every grain from the first day on."""
+        for grain in ROLLUPS:
+            self.compute(grain, START, last)
+
+
+def prune_days(connection: psycopg.Connection, first: date, last: date) -> None:
+    """What the retention does to days, as the server's owner may."""
+    until = last + timedelta(days=1)
+    connection.execute("set session_replication_role = replica")
+    connection.execute(
+        "update usage.rollup_ledger set state = 'pruned'"
+        " where rollup = 'tokens_daily' and period_start >= %s and period_start < %s",
+        [first, until],
+    )
+    connection.execute(
+        "delete from usage.user_token_usage"
+        " where period_type = 'daily' and period_start >= %s and period_start < %s",
+        [first, until],
+    )
+    connection.execute("reset session_replication_role")
