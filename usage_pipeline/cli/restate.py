@@ -209,10 +209,8 @@ def _run(warehouse: "Warehouse", plan: _Plan) -> "list[Failed]":
         list(restatement.follow(warehouse, plan.wish, [each.window for each in done])) if done else []
     )
     _tell_followed(followed)
-    for each in refused:
-        console.narrate(f"did not follow: {each.refusal.line()}", style="yellow")
     _tell_kept(plan, [*done, *followed])
-    return failed
+    return [*failed, *refused]
 
 
 def _watched(

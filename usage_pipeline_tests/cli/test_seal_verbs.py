@@ -1,7 +1,12 @@
 """The verbs of the seal: to change a sealed number, to see who did and why, to bring one user up to date."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import UTC, date, datetime
 from uuid import UUID
 
@@ -154,6 +159,56 @@ def test_what_shrank_is_kept_until_a_person_lets_it_go(
     table = typed("restatements", "tokens_daily")
     assert "2 → 1" in table.out
     assert "1 row restated." in table.said
+
+
+def on_a_terminal(server: Server, database: str, keys: bytes, *words: str) -> str:
+    """What a person sees who answers the question with these keys."""
+    url = server.url(database).set(drivername="postgresql").render_as_string()
+    told = {"USAGE_DATABASE_URL": url, "USAGE_START": START.isoformat()}
+    master, slave = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "usage_pipeline", *words], env={**os.environ, **told},
+        stdin=slave, stdout=slave, stderr=slave,
+    )  # fmt: skip
+    os.close(slave)
+    os.write(master, keys)
+    seen = b""
+    with suppress(OSError):  # so ends what a terminal shows
+        while part := os.read(master, 1000):
+            seen += part
+    os.close(master)
+    process.wait(60)
+    return seen.decode()
+
+
+@pytest.mark.usefixtures("sealed")
+def test_a_loss_is_asked_about(
+    chat: Chat, ada: UUID, server: Server, database: str, reading: psycopg.Connection
+) -> None:
+    """Enter, pressed out of habit, must not let a number go."""
+    lose(chat)
+    words = (*RESTATE, "--accept-loss", "--reason", "x")
+    for keys, said, left in ((b"\n", "Nothing was restated.", 2), (b"y\n", "1 period restated", 1)):
+        shown = on_a_terminal(server, database, keys, *words)
+        assert "loses     1 message, 15 tokens" in shown
+        assert "Go on? [y/N]" in shown
+        assert said in shown
+        assert messages(reading, ada)["daily"] == left
+
+
+@pytest.mark.usefixtures("sealed")
+def test_a_week_that_was_left_behind_follows_its_days(
+    chat: Chat, ada: UUID, typed: Type, warehouse: Warehouse, reading: psycopg.Connection
+) -> None:
+    """Killed between the day and the week, the same command on either brings the week along."""
+    lose(chat)
+    tokens.run(warehouse, Grain.DAILY, window(Grain.DAILY, DAY), "t", intent="accept", reason="x")
+    assert messages(reading, ada)["weekly"] == 3
+    done = typed("restate", "tokens_weekly", *RESTATE[2:], "--reason", "x")
+    assert "1 period restated, rows inserted 0 · updated 1 · deleted 0" in done.said, done.said
+    assert messages(reading, ada)["weekly"] == 2
+    assert "tokens_monthly of 2026-01 followed" in typed(*RESTATE, "--reason", "x").said
+    assert messages(reading, ada)["yearly"] == 2
 
 
 @pytest.mark.usefixtures("sealed")
