@@ -35,7 +35,7 @@ from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.migrations import engine
 from usage_pipeline_tests import servers
 from usage_pipeline_tests.factories import Chat
-from usage_pipeline_tests.servers import Kind
+from usage_pipeline_tests.servers import USUAL, Kind
 from usage_pipeline_tests.verbs import Verbs
 
 TEMPLATE = "migrated"
@@ -44,8 +44,10 @@ _numbers = count()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Every test of SQL runs on the one server these choose."""
-    parser.addoption("--postgres", choices=list(servers.PROGRAMS), default="18", help="the server's version")
-    parser.addoption("--over", choices=servers.WAYS, default="socket", help="the way to it")
+    parser.addoption(
+        "--postgres", choices=list(servers.PROGRAMS), default=USUAL.version, help="the server's version"
+    )
+    parser.addoption("--over", choices=servers.WAYS, default=USUAL.way, help="the way to it")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -66,6 +66,10 @@ class Kind:
             shutil.rmtree(home, ignore_errors=True)
 
 
+USUAL: Final = Kind("18", "socket")
+"""What the tests run on unless another is asked for."""
+
+
 def over_tcp(server: Server) -> TcpServer:
     """The same server through a port of the loopback address."""
     port = free_port()

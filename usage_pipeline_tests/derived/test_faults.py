@@ -38,7 +38,8 @@ FAULTS: Final = (
     ),
     Fault(
         "a gap is passed over",
-        "run_tokens", "    covered := coalesce(gap, greatest(covered, reach));", "    covered := covered;", InTime,
+        "run_tokens", "    covered := coalesce(gap, greatest(covered, reach));", "    covered := covered;",
+        InTime,
     ),
     Fault(
         "what the seed's function has touched counts as computed",

@@ -9,8 +9,12 @@ from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.derived.machine import Aged, Anything, InTime, Runs, histories
 from usage_pipeline_tests.derived.stories import STORIES
 from usage_pipeline_tests.derived.world import World, opened
+from usage_pipeline_tests.servers import USUAL, Kind
 
 HISTORIES: Final = {Anything: 80, Aged: 80, InTime: 40}
+ELSEWHERE: Final = (
+    10  # on another server than the usual one: the rules are the same, only their SQL is to run
+)
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +24,8 @@ def world(server: Server) -> Iterator[World]:
 
 
 @pytest.mark.parametrize("machine", HISTORIES)
-def test_histories(world: World, machine: type[Runs]) -> None:
-    histories(machine, world, HISTORIES[machine])
+def test_histories(world: World, server_kind: Kind, machine: type[Runs]) -> None:
+    histories(machine, world, HISTORIES[machine] if server_kind == USUAL else ELSEWHERE)
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
