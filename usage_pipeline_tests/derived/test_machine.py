@@ -13,7 +13,7 @@ from usage_pipeline_tests.servers import USUAL, Kind
 
 HISTORIES: Final = {Anything: 80, Aged: 80, InTime: 40}
 ELSEWHERE: Final = (
-    10  # on another server than the usual one: the rules are the same, only their SQL is to run
+    10  # on another server than the usual one: only the SQL is to run there
 )
 
 
