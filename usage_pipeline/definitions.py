@@ -9,17 +9,12 @@ for category in (dg.BetaWarning, dg.PreviewWarning):
 
 from usage_pipeline import settings
 from usage_pipeline.derived.assets import assets as derived_assets
-from usage_pipeline.derived.ladder import LADDER
-from usage_pipeline.rollups import tokens
 from usage_pipeline.rollups.assets import tokens_daily
 from usage_pipeline.rollups.session_totals_asset import session_totals
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse.connections import open_warehouse
 
 warehouse = open_warehouse(settings.load())
-
-rollups = {each.name: each for each in (tokens.DAILY, *(step.rollup for step in LADDER))}
-"""What can be computed, by the asset's name."""
 
 defs = dg.Definitions(
     assets=[

@@ -17,6 +17,7 @@ from click.exceptions import NoArgsIsHelpError
 
 from usage_pipeline import definitions
 from usage_pipeline.cli.program import program
+from usage_pipeline.derived.ladder import ROLLUPS
 from usage_pipeline.sources.adapters import ADAPTERS
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.conftest import TEMPLATE, cloned
@@ -131,7 +132,7 @@ def has_command(line: list[str], *, of_the_door: bool) -> bool:
         return True
     except click.UsageError:
         return False
-    return {"all", *definitions.rollups}.issuperset(context.params.get("assets") or ())
+    return {"all", *ROLLUPS}.issuperset(context.params.get("assets") or ())
 
 
 def options(command: click.Command) -> Iterator[str]:

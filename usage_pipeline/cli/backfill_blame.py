@@ -71,14 +71,13 @@ def _command(found: "Settings", assets: Sequence[str], broken: Sequence[Broken])
 
 def _with_those_below(names: Sequence[str]) -> Iterator[str]:
     """These assets and what they are made from, in their order."""
-    from usage_pipeline.definitions import rollups
-    from usage_pipeline.derived.ladder import LADDER
+    from usage_pipeline.derived.ladder import LADDER, ROLLUPS
 
     wanted = set(names)
     for step in reversed(LADDER):
         if step.rollup.name in wanted:
             wanted.add(f"{step.rollup.family}_{step.below}")
-    return (name for name in rollups if name in wanted)
+    return (name for name in ROLLUPS if name in wanted)
 
 
 def _range(windows: Sequence[Window]) -> Window:

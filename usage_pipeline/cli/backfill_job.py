@@ -80,17 +80,17 @@ def asked_for(found: "Settings", names: Sequence[str], first: date, last: date) 
 
 def _chosen(names: Sequence[str]) -> "list[Rollup]":
     """Finest grain first, whatever order they were named in, and each once."""
-    from usage_pipeline.definitions import rollups
+    from usage_pipeline.derived.ladder import ROLLUPS
 
-    unknown = [each for each in names if each not in rollups and each != ALL]
+    unknown = [each for each in names if each not in ROLLUPS and each != ALL]
     if unknown:
         raise Refusal(
             f"there is no asset `{unknown[0]}` to compute",
-            why=f"known are: {', '.join(rollups)}; `{ALL}` means them all",
+            why=f"known are: {', '.join(ROLLUPS)}; `{ALL}` means them all",
             fix="correct the name",
             exit_code=USAGE,
         )
-    return [rollup for name, rollup in rollups.items() if name in names or ALL in names]
+    return [rollup for name, rollup in ROLLUPS.items() if name in names or ALL in names]
 
 
 def _own_version(chosen: "Sequence[Rollup]") -> str:

@@ -78,10 +78,10 @@ def count(grain: Grain, number: int) -> str:
 
 def counts(names: "Iterable[str]") -> str:
     """How many periods of which grain these are, by the assets of each."""
-    from usage_pipeline.definitions import rollups
+    from usage_pipeline.derived.ladder import ROLLUPS
 
     given = Counter(names)
-    each = [count(rollup.grain, given[name]) for name, rollup in rollups.items() if name in given]
+    each = [count(rollup.grain, given[name]) for name, rollup in ROLLUPS.items() if name in given]
     return " and ".join([", ".join(each[:-1]), each[-1]] if len(each) > 1 else each) or "0 periods"
 
 

@@ -199,10 +199,10 @@ def _is_computed(warehouse: "Warehouse", story: "Story") -> bool:
 
 def _spans(story: "Story") -> "list[Span]":
     """The periods of every asset that hold the story's days."""
-    from usage_pipeline.definitions import rollups
+    from usage_pipeline.derived.ladder import ROLLUPS
     from usage_pipeline.rollups.rollup import Span
 
-    return [Span.holding(each, story.first_day, story.last_day) for each in rollups.values()]
+    return [Span.holding(each, story.first_day, story.last_day) for each in ROLLUPS.values()]
 
 
 def _late_batch(server: "Server", found: Settings, story: "Story") -> None:

@@ -38,6 +38,7 @@ def recalc(who: str, first: date, last: date) -> None:
     """
     from usage_pipeline.derived import recalculation
     from usage_pipeline.rollups import readiness
+    from usage_pipeline.rollups.tokens import FAMILY
 
     with session.opened() as (found, warehouse):
         asked.check_range(found, Grain.DAILY, first, last)
@@ -47,6 +48,7 @@ def recalc(who: str, first: date, last: date) -> None:
         chosen = [part for part in parts if part.open]
         if not chosen:
             raise _nothing_open(parts, person, first, last)
+        readiness.record_policy(warehouse, FAMILY, found)
         count = sum(len(part.open) for part in chosen)
         ended: list[Done[Outcome] | Failed] = []
         with console.bar("recalculating", count) as progress:

@@ -71,6 +71,7 @@ def restate(
     wins. Every change is recorded, and the computed weeks, months and years above follow at once.
     """
     from usage_pipeline.derived import restatement
+    from usage_pipeline.rollups import readiness
 
     rollup = asked.rollup(asset)
     if not (reason or "").strip():
@@ -91,6 +92,7 @@ def restate(
         if not yes and asked.is_terminal() and not asked.agrees("Go on?", default=not accept_loss):
             console.narrate("Nothing was restated.")
             return
+        readiness.record_policy(warehouse, rollup.family, found)
         failed = _run(warehouse, plan)
     asked.end(failed, "restated")
 

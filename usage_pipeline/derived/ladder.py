@@ -24,4 +24,4 @@ LADDER: Final = (
 )
 
 ROLLUPS: Final = {each.name: each for each in (tokens.DAILY, *(step.rollup for step in LADDER))}
-"""What seals, finest first, by the asset's name."""
+"""What a range can be computed of, finest first, by the asset's name."""

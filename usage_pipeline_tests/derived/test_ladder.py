@@ -51,6 +51,18 @@ def fill(chat: Chat, user: UUID, days: Sequence[date], conversation: UUID | None
         chat.answer(at=at(day), conversation_id=session.conversation_id)
 
 
+def test_the_ladder_of_the_database_is_this_one(warehouse: Warehouse) -> None:
+    """It is written down twice: a rung that only one side knows would be computed by nobody."""
+    with warehouse.begin(Role.READER) as connection:
+        found = connection.exec_driver_sql(
+            "select rollup, period_type, below, family from usage_private.ladder()"
+        ).fetchall()
+    mine = [(step.rollup, f"{step.rollup.family}_{step.below}") for step in LADDER]
+    assert [tuple(row) for row in found] == [
+        (each.name, each.grain.value, below, each.family) for each, below in [(tokens.DAILY, None), *mine]
+    ]
+
+
 def test_new_year(chat: Chat, warehouse: Warehouse, clock: Any) -> None:
     """A week that straddles New Year holds both years' days; a conversation is one at every grain."""
     clock(date(2026, 1, 6))

@@ -6,7 +6,8 @@ from uuid import UUID
 
 import dagster as dg
 
-from usage_pipeline.definitions import defs, rollups
+from usage_pipeline.definitions import defs
+from usage_pipeline.derived.ladder import ROLLUPS
 from usage_pipeline.periods import partitions
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.rollups import runs, tokens
@@ -19,7 +20,7 @@ from usage_pipeline_tests.factories import NOON, Chat
 
 FIRST = NOON.date() - timedelta(days=NOON.weekday())
 LAST = FIRST + timedelta(days=13)
-SPANS = [Span.holding(rollups[name], FIRST, LAST) for name in ("tokens_daily", "tokens_weekly")]
+SPANS = [Span.holding(ROLLUPS[name], FIRST, LAST) for name in ("tokens_daily", "tokens_weekly")]
 IDS = tuple(str(UUID(int=number)) for number in range(1, 5))
 ASKED = Asked(tuple(span.rollup.name for span in SPANS), FIRST, LAST, "1", 16)
 

@@ -1,7 +1,7 @@
 -- due_periods: the periods of one rollup that a run would bring up to date, oldest first, each with the reason. It
 -- stands in the ledger, so that no night has to be remembered: what was missed or refused is due again.
--- recent: today and yesterday · never computed · partial: only the seed's function touched it · unsealed: its grace is
--- over · changed below: a period below stands with another checksum than the one it was computed from.
+-- recent: today and yesterday; never computed; partial: only the seed's function touched it; unsealed: its grace is
+-- over; changed below: a period below stands with another checksum than the one it was computed from.
 -- What is pruned, lies before the first day or is to come is never due, nor what could only be read from raw rows that
 -- the source no longer has. Binds: rollup.
 with step as (
