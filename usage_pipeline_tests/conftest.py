@@ -60,7 +60,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_itemcollected(item: pytest.Item) -> None:
     """A test that uses the chosen kind of server is a test of SQL, whoever forgets to say so."""
     runs_there = server_kind.__name__ in getattr(item, "fixturenames", ())
-    if runs_there and not item.get_closest_marker("stack"):
+    if runs_there and not (item.get_closest_marker("stack") or item.get_closest_marker("once")):
         item.add_marker(pytest.mark.sql)
 
 
