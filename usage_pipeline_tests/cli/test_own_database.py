@@ -233,6 +233,7 @@ def stored(own: Own) -> dict[str, tuple[int, int, int]]:
     return {row[0]: row[1:] for row in rows}
 
 
+@pytest.mark.once
 def test_every_grain_at_once(checkout: Checkout, server: Server) -> None:
     """One command is one backfill, whatever it holds: a run an asset, the finest first."""
     with cloned(server, TEMPLATE) as name:
@@ -273,6 +274,7 @@ def test_every_grain_at_once(checkout: Checkout, server: Server) -> None:
         assert changed.count("+1 answers  +15 tokens") == 3
 
 
+@pytest.mark.once
 def test_what_is_gone_from_the_source_is_told(checkout: Checkout, server: Server) -> None:
     """A number that no longer agrees with the chat looks like a mistake, unless it says why."""
     with cloned(server, TEMPLATE) as name:
@@ -292,6 +294,7 @@ def test_what_is_gone_from_the_source_is_told(checkout: Checkout, server: Server
         )
 
 
+@pytest.mark.once
 def test_a_period_that_lacks_its_days(checkout: Checkout, server: Server) -> None:
     """A month of some of its days looks like one that is whole: it is refused, and the command does help."""
     with cloned(server, TEMPLATE) as name:

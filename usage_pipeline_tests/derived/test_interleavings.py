@@ -12,11 +12,12 @@ from usage_pipeline.periods.calendar import Grain, Window, window, windows
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.warehouse import embedded
 from usage_pipeline.warehouse.embedded import Server
-from usage_pipeline_tests.derived import stage as stage
+from usage_pipeline_tests.derived import stage
 from usage_pipeline_tests.derived.gates import AnyChoice, Call, Chooser, EveryChoice, Runner
 from usage_pipeline_tests.derived.stage import BELOW, DAY, FIRST, Stored, Sums, World, call
 from usage_pipeline_tests.sources.conftest import opened as opened_source
 
+pytestmark = pytest.mark.once
 CURRENT: Final = datetime(2026, 1, 30, 12, tzinfo=UTC)
 OVER: Final = datetime(2026, 2, 3, 12, tzinfo=UTC)
 SEALING: Final = datetime(2026, 2, 9, 12, tzinfo=UTC)

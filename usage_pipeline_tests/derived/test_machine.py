@@ -12,7 +12,7 @@ from usage_pipeline_tests.derived.world import World, opened
 from usage_pipeline_tests.servers import USUAL, Kind
 
 HISTORIES: Final = {Anything: 80, Aged: 80, InTime: 40}
-ELSEWHERE: Final = 10  # on another server than the usual one: only the SQL is to run there
+ELSEWHERE: Final = 5  # on another server than the usual one: only the SQL is to run there
 
 
 @pytest.fixture(scope="module")

@@ -85,6 +85,7 @@ def recorded(connection: psycopg.Connection, grain: Grain, day: date = DAY) -> A
     ).fetchone()
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("computed_before", [False, True])
 def test_every_user_of_the_story_at_every_grain(server: Server, computed_before: bool) -> None:
     """Two ways to one number would sooner or later be two numbers."""
