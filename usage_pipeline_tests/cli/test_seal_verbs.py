@@ -342,6 +342,17 @@ def declare_in_haste(warehouse: Warehouse) -> None:
         horizon.declare(connection, "tokens", at(DAY))
 
 
+@pytest.mark.usefixtures("sealed", "ada")
+def test_a_week_made_from_days_is_not_said_to_be_restated_for_one_user(typed: Type) -> None:
+    """Everybody's rows follow their days: the plan must not promise that the others stay."""
+    words = ("--from", "2026-01-10", "--to", "2026-01-10", "--user", "Ada", "--reason", "x", "--dry-run")
+    week, day = (typed("restate", asset, *words).out for asset in ("tokens_weekly", "tokens_daily"))
+    assert "alone" not in week
+    assert "users     all: what is made from the periods below" in week
+    assert "Ada Lovelace alone" in day
+    assert "users     all" not in day
+
+
 def test_the_horizon_asks_about_a_day_that_was_read_in_part(
     chat: Chat, warehouse: Warehouse, clock: Callable[[date], None], ada: UUID, typed: Type
 ) -> None:
