@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, date, datetime, timedelta
+from datetime import MAXYEAR, UTC, date, datetime, timedelta
 from typing import Any, Final
 
 import click
@@ -31,9 +31,12 @@ class Day(click.ParamType[date]):
         today = datetime.now(UTC).date()
         known = {"today": today, "yesterday": today - timedelta(days=1)}
         try:
-            return known.get(str(value)) or date.fromisoformat(str(value))
+            day = known.get(str(value)) or date.fromisoformat(str(value))
         except ValueError:
             self.fail(f"`{value}` is no day: write YYYY-MM-DD, today or yesterday", param, ctx)
+        if day.year == MAXYEAR:  # its last week, month and year have no end that a date can name
+            self.fail(f"`{value}` is too late: give a day before {MAXYEAR}", param, ctx)
+        return day
 
 
 DAY: Final = Day()

@@ -78,25 +78,25 @@ def _doubt(found: "Settings", warehouse: "Warehouse", before: date | None, day: 
             fix="add --yes if the rows are back",
             exit_code=REFUSED,
         )
-    missing = _never_computed(found, warehouse, day)
+    missing = _not_computed(found, warehouse, day)
     if missing:
         return Refusal(
-            f"{len(missing):,} days before {day} were never computed, the first is {missing[0]}",
-            why="behind the horizon they would count as empty for ever",
+            f"{len(missing):,} days before {day} were never computed to their end, the first is {missing[0]}",
+            why="behind the horizon what they lack would count as empty for ever",
             fix=f"$ backfill tokens_daily --from {missing[0]} --to {missing[-1]}; or add --yes",
             exit_code=REFUSED,
         )
     return None
 
 
-def _never_computed(found: "Settings", warehouse: "Warehouse", day: date) -> list[date]:
+def _not_computed(found: "Settings", warehouse: "Warehouse", day: date) -> list[date]:
     from usage_pipeline.serving import tokens
 
     if day <= found.start:
         return []
     with warehouse.begin(Role.READER) as connection:
         covered = tokens.coverage(connection, found.start, day - timedelta(days=1))
-    return list(covered.missing)
+    return sorted([*covered.missing, *covered.partial])
 
 
 def _ask(doubt: Refusal, day: date) -> None:

@@ -56,7 +56,7 @@ class _Plan:
 @click.argument("asset")
 @click.option("--from", "first", type=console.DAY, required=True, help="First day, UTC.")
 @click.option("--to", "last", type=console.DAY, required=True, help="Last day, inclusive.")
-@click.option("--user", "who", metavar="NAME-OR-ID", help="One user's rows alone.")
+@click.option("--user", "who", metavar="NAME-OR-ID", help="One user's rows alone, where raw rows are read.")
 @click.option("--reason", help="Why; it is recorded with every change.")
 @click.option("--accept-loss", is_flag=True, help="Let go what the source no longer has.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
@@ -146,7 +146,8 @@ def _nothing_sealed(plan: _Plan, first: date, last: date) -> Refusal:
 
 
 def _tell(plan: _Plan, first: date, last: date, say: Callable[[str], None]) -> None:
-    whom = f", {plan.person.label or plan.person.user_id} alone" if plan.person else ""
+    is_alone = all(each.is_raw for each in plan.sealed)
+    whom = f", {plan.person.label or plan.person.user_id} alone" if plan.person and is_alone else ""
     say(console.printable(f"{plan.wish.rollup.name} from {first} to {last}{whom}"))
     for name, text in _facts(plan):
         say(f"  {name:<9} {text}")
@@ -158,6 +159,8 @@ def _facts(plan: _Plan) -> Iterator[tuple[str, str]]:
     for why, periods in plan.left.items():
         named = asked.periods(grain, [each.window for each in periods])
         yield "left out", f"{len(periods):,} {why}: {named}"
+    if plan.person and any(not each.is_raw for each in plan.sealed):
+        yield "users", "all: what is made from the periods below knows no single user"
     messages, tokens, users = _kept(plan)
     held = f"{asked.count(messages, 'message')}, {tokens:,} tokens of {asked.count(users, 'user')}"
     yield "keeps", f"{held} beyond the source, when it was last looked at"

@@ -65,7 +65,13 @@ _NO_SUCH_CHARACTER: Final = _Sentence(
     "the database {place} cannot hold a character that was asked for",
     fix="leave it out, or spell it in the letters of the database's encoding",
 )
+_MET: Final = _Sentence(
+    "two transactions waited for each other, and this one gave way",
+    why="nothing of this step was stored",
+    fix="run it again; who calls the seed's function often in one transaction begins with the year",
+)
 _SENTENCES: Final = {
+    "40P01": _MET,
     "22021": _NO_SUCH_CHARACTER,
     "22P05": _NO_SUCH_CHARACTER,
     "25006": _Sentence(

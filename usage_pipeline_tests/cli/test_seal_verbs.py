@@ -324,7 +324,7 @@ def test_recalc_of_nothing_says_why(typed: Type, ada: UUID) -> None:
 def test_the_horizon_moves_forward(typed: Type, reading: psycopg.Connection) -> None:
     """Declared carelessly, it would turn missing days into empty ones, or call a purge a loss."""
     refused(typed("sources", "horizon", "2999-01-01"), 2, "has not come yet")
-    refused(typed("sources", "horizon", "2026-02-01"), 4, "5 days before 2026-02-01 were never computed")
+    refused(typed("sources", "horizon", "2026-02-01"), 4, "6 days before 2026-02-01", "--from 2026-01-26")
     assert reading.execute("select from usage.source_horizon").fetchall() == []
     done = typed("sources", "horizon", "2026-01-05")
     assert (done.code, "from 2026-01-05 on" in done.said) == (0, True), done.said
@@ -340,6 +340,45 @@ def declare_in_haste(warehouse: Warehouse) -> None:
     with warehouse.begin(Role.WRITER) as connection:
         connection.exec_driver_sql("set local lock_timeout = '200ms'")
         horizon.declare(connection, "tokens", at(DAY))
+
+
+@pytest.mark.usefixtures("sealed", "ada")
+def test_a_week_made_from_days_is_not_said_to_be_restated_for_one_user(typed: Type) -> None:
+    """Everybody's rows follow their days: the plan must not promise that the others stay."""
+    words = ("--from", "2026-01-10", "--to", "2026-01-10", "--user", "Ada", "--reason", "x", "--dry-run")
+    week, day = (typed("restate", asset, *words).out for asset in ("tokens_weekly", "tokens_daily"))
+    assert "alone" not in week
+    assert "users     all: what is made from the periods below" in week
+    assert "Ada Lovelace alone" in day
+    assert "users     all" not in day
+
+
+def test_the_horizon_asks_about_a_day_that_was_read_in_part(
+    chat: Chat, warehouse: Warehouse, clock: Callable[[date], None], ada: UUID, typed: Type
+) -> None:
+    """It would seal as it stands, and what came after the last run of the day be lost without a word."""
+    assert ada
+    set_clock(chat.connection, at(DAY, 12))
+    compute(warehouse, DAY, (Grain.DAILY,))
+    clock(date(2026, 1, 26))
+    words = ("1 days before 2026-01-11", "--from 2026-01-10 --to 2026-01-10")
+    refused(typed("sources", "horizon", "2026-01-11"), 4, *words)
+    compute(warehouse, DAY, (Grain.DAILY,))
+    assert typed("sources", "horizon", "2026-01-11").code == 0
+
+
+@pytest.mark.usefixtures("sealed")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("restatements", "--to", "9999-12-31"),
+        ("usage", "tokens", "--from", "9999-12-31"),
+        ("recalc", "--user", "Ada", "--from", "2026-01-10", "--to", "9999-12-31"),
+        ("restate", "tokens_yearly", "--from", "9999-01-01", "--to", "9999-12-31", "--reason", "x"),
+    ],
+)
+def test_the_last_day_of_all_is_no_traceback(typed: Type, words: tuple[str, ...]) -> None:
+    refused(typed(*words), 2, "give a day before 9999")
 
 
 @pytest.mark.usefixtures("clock")

@@ -264,3 +264,33 @@ def buffers_of_a_day(warehouse: Warehouse) -> int:
     with warehouse.begin(Role.WRITER) as connection:
         row = connection.execute(sa.text(text), RUN).one()
     return Plan.of(tuple(row)).buffers
+
+
+MANY_USERS = """
+with person as (insert into auth.users (id, email)
+  select gen_random_uuid(), number || '@example.com' from generate_series(1, 5000) number returning id)
+insert into public.conversation_sessions (id, conversation_id, user_id)
+select gen_random_uuid(), gen_random_uuid(), person.id from person
+"""
+THEIR_ANSWERS = """
+insert into public.chat_messages_v2 (id, conversation_id, sender_agent_id, role, content, created_at)
+select gen_random_uuid(), session.conversation_id, gen_random_uuid(), 'assistant', '{}', %s
+from public.conversation_sessions session
+"""
+
+
+def test_a_day_of_many_users_is_read_again_a_moment_later(server: Server, database: str) -> None:
+    """Before anything is analyzed, each user would be compared with every other: minutes, at 20,000."""
+    with server.connect(database, embedded.LOGIN) as chat:
+        chat.execute(MANY_USERS)
+        chat.execute(THEIR_ANSWERS, [DAY.start])
+    warehouse = Warehouse(server.url(database))
+    tokens.DAILY.ensure_partitions(warehouse, DAY, DAY)
+    written = []
+    for _ in range(2):
+        with warehouse.begin(Role.WRITER) as connection:
+            statements.run(connection, "warehouse.sql", "limit_time", milliseconds=5000)
+            said = statements.run(connection, "rollups.sql", "run_tokens_of_period", **RUN).one()
+            written.append((said.inserted, said.updated, said.deleted))
+    warehouse.dispose()
+    assert written == [(5000, 0, 0), (0, 0, 0)]

@@ -408,3 +408,20 @@ def test_the_sessions_settings_change_nothing(
         compute(warehouse, grain, START, TODAY)
     assert [row for row in stored(writer) if row[1] == window(Grain(row[0]), DAY).start] == rows
     assert [recorded(writer, grain)[5] for grain in GRAINS] == checksums
+
+
+def test_the_week_that_holds_the_first_day_there_can_be(
+    server: Server, database: str, chat: Chat, warehouse: Warehouse
+) -> None:
+    """It begins in the year before; a run computes it, so the function may."""
+    day = date(2000, 1, 1)
+    set_clock(chat.connection, at(date(2000, 1, 2)))
+    tokens.rollup(Grain.WEEKLY).ensure_partitions(
+        warehouse, window(Grain.WEEKLY, day), window(Grain.WEEKLY, day)
+    )
+    person = chat.user()
+    chat.answer(at=at(day), conversation_id=chat.session(user_id=person).conversation_id)
+    with server.connect(database, embedded.LOGIN) as connection:
+        connection.execute("set role usage_writer")
+        call(connection, person, Grain.WEEKLY, day)
+        assert [row[7] for row in stored(connection)] == [1]

@@ -39,6 +39,7 @@ def fail(connection: Connection, code: str) -> None:
         ("53300", "the database {place} has no connection left", True),
         ("25006", "the database {place} is read-only", True),
         ("57P02", "the connection to {place} was lost", True),
+        ("40P01", "two transactions waited for each other, and this one gave way", False),
         ("55P03", "a lock was not had in time", False),
         ("22P05", "the database {place} cannot hold a character that was asked for", False),
     ],

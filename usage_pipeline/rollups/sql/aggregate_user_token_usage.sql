@@ -33,7 +33,7 @@ begin
     raise exception 'there is no period type %', coalesce(p_period_type, 'NULL')
       using errcode = 'UP001', hint = 'give daily, weekly, monthly or yearly';
   end if;
-  if p_period_start between '2000-01-01 00:00:00+00' and '2200-01-01 00:00:00+00' then
+  if p_period_start between '1999-12-27 00:00:00+00' and '2200-01-01 00:00:00+00' then
     starts := usage_private.start_of(step.unit, p_period_start);
   end if;
   if p_user_id is null or starts is null or p_period_start <> starts

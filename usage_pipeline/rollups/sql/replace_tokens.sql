@@ -18,7 +18,7 @@ returns table (
 )
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp set timezone = 'UTC' set plan_cache_mode = force_custom_plan
-set enable_nestloop = on
+set enable_nestloop = on set jit = off -- a loop that cannot be avoided looks dear enough to be compiled
 as $$
 #variable_conflict use_column
 declare
@@ -27,11 +27,9 @@ declare
 begin
   select ladder.* into strict step from usage_private.ladder() ladder where ladder.rollup = p_rollup;
   select ladder.* into below from usage_private.ladder() ladder where ladder.rollup = step.below;
-  if not is_raw then
-    -- Of rows that were stored a moment ago the planner knows nothing: it guesses one, and would aggregate all users
-    -- again for each of them. The function's own setting ends this with the function.
-    perform pg_catalog.set_config('enable_nestloop', 'off', true);
-  end if;
+  -- Of rows that were stored a moment ago the planner knows nothing: it guesses one, and would go through all users
+  -- again for each of them. The function's own settings end this with the function.
+  perform pg_catalog.set_config('enable_nestloop', 'off', true);
   return query
   with computed as materialized (
     select
