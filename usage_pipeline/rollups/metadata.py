@@ -36,7 +36,8 @@ def _numbers(outcome: Outcome, entry: Entry) -> Mapping[str, int]:
     return {
         "dagster/partition_row_count": entry.stored_rows,
         "users": outcome.user_count,
-        "messages": entry.source_rows,
+        "messages": entry.totals["message_count"],
+        "source_messages": entry.source_rows,
         "conversations": entry.totals["conversation_count"],
         "tokens": entry.totals["total_tokens"],
         "prompt_tokens": entry.totals["total_prompt_tokens"],

@@ -262,6 +262,9 @@ class Oracle:
         if entry is None:
             return Said("before the horizon")
         below = entry.below if entry.kept else reading.below
+        if entry.source is None:  # only the seed's function has touched it
+            counted = rows.message_count(entry.rows)
+            entry = replace(entry, source=entry.rows, source_rows=counted)
         self.entries[period] = self._sealed_if_due(period, replace(entry, below=below), reading)
         return Said("computed")
 

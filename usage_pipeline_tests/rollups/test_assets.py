@@ -223,6 +223,20 @@ def test_other_code_does_not_go_on_with_what_older_code_began(
     assert set(computed_by(server, database).values()) == {retried.run_id}
 
 
+def test_what_is_kept_still_counts(
+    chat: Chat, warehouse: Warehouse, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page must not show fewer messages than the table holds."""
+    monkeypatch.setenv("USAGE_TOKENS_GRACE_DAYS", "1")
+    chat.answer()
+    materialize(instance, warehouse, FIRST, FIRST)
+    chat.connection.execute("delete from public.chat_messages_v2")
+    materialize(instance, warehouse, FIRST, FIRST)
+    found = numbers(instance)[FIRST.isoformat()]
+    assert (found["messages"], found["tokens"]) == (1, 15)
+    assert (found["source_messages"], found["kept_messages"]) == (0, 1)
+
+
 def test_a_day_that_was_read_in_part_is_not_finished(
     chat: Chat, warehouse: Warehouse, instance: dg.DagsterInstance, server: Server, database: str
 ) -> None:

@@ -224,7 +224,6 @@ WHOLE_DAY = window(Grain.DAILY, DAY)
 @pytest.mark.parametrize(
     "arguments",
     [
-        (None, WHOLE_DAY.start, WHOLE_DAY.end, "daily"),
         (uuid4(), None, WHOLE_DAY.end, "daily"),
         (uuid4(), WHOLE_DAY.start, None, "daily"),
         (uuid4(), WHOLE_DAY.start, WHOLE_DAY.end, "weekly"),
@@ -277,6 +276,13 @@ def test_periods_that_are_not_its_to_write(
     what, hint = refused(writer, user, DAY, code="UP004")
     assert what == "tokens_daily of 2026-03-04 is pruned"
     assert hint.startswith("usage-pipeline backfill tokens_monthly tokens_weekly")
+
+
+def test_nobody_is_named(writer: psycopg.Connection) -> None:
+    """A hint that repeats what was typed helps nobody."""
+    bounds = window(Grain.DAILY, DAY)
+    said = refusal(writer, None, bounds.start, bounds.end, "daily")
+    assert said.message_primary == "p_user_id is NULL"
 
 
 def test_before_the_horizon(writer: psycopg.Connection, user: UUID) -> None:

@@ -131,7 +131,7 @@ begin
         if gap is null or led.state = 'sealed' then
           parts := parts || kid.period_start;
           below_messages := below_messages + kid.message_count;
-          total_only := total_only + kid.total_only_rows;
+          total_only := total_only + coalesce(kid.total_only_rows, 0);
         end if;
         if gap is null then
           reach := greatest(reach, kid.covered_until);
@@ -168,8 +168,10 @@ begin
   if not is_raw and led.state = 'sealed' and not all_sealed then
     raise exception '% of % is sealed and stays', p_rollup, key
       using errcode = 'UP001', detail = pg_catalog.format('of %s not every period below it is', step.below),
-        hint = pg_catalog.format('usage-pipeline backfill %s --from %s --to %s', step.below,
-          (p_start at time zone 'UTC')::date, (ends at time zone 'UTC')::date - 1);
+        hint = pg_catalog.format(
+          'usage-pipeline backfill %s --from %s --to %s seals them once their grace of %s days is over', step.below,
+          greatest((p_start at time zone 'UTC')::date, policy.first_day), (ends at time zone 'UTC')::date - 1,
+          policy.grace_days);
   end if;
   if is_raw and p_start < horizon then
     if p_intent in ('user', 'restate', 'accept') then
@@ -259,14 +261,15 @@ begin
     state = case when led.state = 'sealed' or seals then 'sealed' else 'open' end,
     sealed_at = case when seals then clock else ledger.sealed_at end,
     covered_until = case when led.state = 'sealed' or seals then ends else covered end,
-    source_rows = written.source_rows,
-    unattributed_rows = written.unattributed_rows,
+    -- what only the seed's function touched, and stands as it is, has no counts of its own
+    source_rows = coalesce(written.source_rows, stored.message_count),
+    unattributed_rows = coalesce(written.unattributed_rows, stored.unattributed_rows),
     total_only_rows = case
-      when is_raw then written.total_only_rows
+      when is_raw then coalesce(written.total_only_rows, 0)
       else least(total_only, written.source_rows - written.unmetered_rows - written.refused_rows)
     end,
-    unmetered_rows = written.unmetered_rows,
-    refused_rows = written.refused_rows,
+    unmetered_rows = coalesce(written.unmetered_rows, stored.unmetered_rows),
+    refused_rows = coalesce(written.refused_rows, stored.refused_rows),
     hourly_rows = written.hourly_rows,
     stored_rows = stored.stored_rows,
     totals = stored.totals,

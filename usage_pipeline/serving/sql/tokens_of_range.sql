@@ -45,7 +45,7 @@ select
   summed.prompt_tokens, summed.completion_tokens, summed.total_tokens,
   summed.unmetered_messages, summed.refused_messages, summed.last_activity
 from summed
-left join conversations
+full join conversations -- each has its sum; a left join would become a loop over all users where statistics lack
   on coalesce(conversations.user_key, '00000000-0000-0000-0000-000000000000')
       = coalesce(summed.user_key, '00000000-0000-0000-0000-000000000000')
     and coalesce(conversations.period_key, '-infinity') = coalesce(summed.period_key, '-infinity')
