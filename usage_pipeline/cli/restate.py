@@ -86,6 +86,8 @@ def restate(
         user_id = person.user_id if person else None
         wish = restatement.Wish(rollup, user_id, str(reason).strip(), accept_loss, f"restate {uuid4()}")
         plan = _plan(warehouse, wish, person, first, last)
+        if accept_loss and not (dry_run or yes or asked.is_terminal()):
+            raise _nobody_agrees(plan)
         _tell(plan, first, last, click.echo if dry_run else console.narrate)
         if dry_run:
             return
@@ -145,6 +147,20 @@ def _nothing_sealed(plan: _Plan, first: date, last: date) -> Refusal:
     )  # fmt: skip
 
 
+def _nobody_agrees(plan: _Plan) -> Refusal:
+    """A loss is for a person to accept, here or beforehand."""
+    amount = f"{_lost(plan)} that" if plan.losses else "what"
+    return Refusal(
+        f"nothing was restated: --accept-loss would let go {amount} the source no longer has",
+        why="nobody is there to be asked", fix="add --yes", exit_code=REFUSED,
+    )  # fmt: skip
+
+
+def _lost(plan: _Plan) -> str:
+    messages, tokens = (sum(getattr(each, name) for each in plan.losses) for name in ("messages", "tokens"))
+    return f"{asked.count(messages, 'message')}, {tokens:,} tokens"
+
+
 def _tell(plan: _Plan, first: date, last: date, say: Callable[[str], None]) -> None:
     whom = f", {plan.person.label or plan.person.user_id} alone" if plan.person else ""
     say(console.printable(f"{plan.wish.rollup.name} from {first} to {last}{whom}"))
@@ -162,13 +178,7 @@ def _facts(plan: _Plan) -> Iterator[tuple[str, str]]:
     held = f"{asked.count(messages, 'message')}, {tokens:,} tokens of {asked.count(users, 'user')}"
     yield "keeps", f"{held} beyond the source, when it was last looked at"
     if plan.wish.accepts_loss:
-        yield (
-            "loses",
-            (
-                f"{asked.count(sum(each.messages for each in plan.losses), 'message')}, "
-                f"{sum(each.tokens for each in plan.losses):,} tokens that the source no longer has"
-            ),
-        )
+        yield "loses", f"{_lost(plan)} that the source no longer has"
         for each in plan.losses[:_SHOWN]:
             yield "", f"{asked.period(grain, each.window)}  {_amount(each)}"
         if len(plan.losses) > _SHOWN:

@@ -138,7 +138,12 @@ def test_what_shrank_is_kept_until_a_person_lets_it_go(
     planned = typed(*RESTATE, "--accept-loss", "--reason", "test data", "--dry-run")
     assert "loses     1 message, 15 tokens that the source no longer has" in planned.out
     assert messages(reading, ada) == whole
-    done = typed(*RESTATE, "--accept-loss", "--reason", "test data")
+    refused(
+        typed(*RESTATE, "--accept-loss", "--reason", "test data"),
+        4, "let go 1 message, 15 tokens", "nobody is there to be asked", "Fix: add --yes",
+    )  # fmt: skip
+    assert messages(reading, ada) == whole
+    done = typed(*RESTATE, "--accept-loss", "--reason", "test data", "--yes")
     assert done.code == 0, done.said
     assert "1 period restated, rows inserted 0 · updated 1 · deleted 0" in done.said
     assert "2026-01-10  -1 messages  -15 tokens" in done.said
@@ -239,6 +244,7 @@ def test_a_range_leaves_out_what_is_not_sealed(chat: Chat, typed: Type, reading:
         "--accept-loss",
         "--reason",
         "x",
+        "--yes",
     )
     assert done.code == 0, done.said
     assert "22, 9 of them sealed" in done.said
