@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
@@ -10,8 +10,10 @@ import click
 
 from usage_pipeline import settings
 from usage_pipeline.cli import asked, console
+from usage_pipeline.periods import calendar
 from usage_pipeline.refusals import REFUSED, USAGE, Refusal
 from usage_pipeline.warehouse import session
+from usage_pipeline.warehouse.connections import Role
 
 if TYPE_CHECKING:
     from usage_pipeline.derived.restatement import Loss, Standing, Wish
@@ -111,7 +113,7 @@ def _plan(warehouse: "Warehouse", wish: "Wish", person: "Person | None", first: 
 
     plan = _Plan(wish, person, restatement.standing(warehouse, wish.rollup, first, last), [])
     if not plan.sealed:
-        raise _nothing_sealed(plan, first, last)
+        raise _nothing_sealed(plan, first, last, _stands_from(warehouse, wish))
     if wish.accepts_loss:
         read = [each.window for each in plan.sealed if each.is_raw]
         with console.bar("comparing with the source", len(read)) as progress:
@@ -128,13 +130,24 @@ def _reason(each: "Standing") -> str:
     return {"none": "never computed", "partial": "never computed"}.get(each.state, each.state)
 
 
-def _nothing_sealed(plan: _Plan, first: date, last: date) -> Refusal:
+def _stands_from(warehouse: "Warehouse", wish: "Wish") -> date | None:
+    """The first day of the first period behind the horizon whose raw rows stand."""
+    from usage_pipeline.warehouse import horizon
+
+    with warehouse.begin(Role.READER) as connection:
+        begins = horizon.read(connection, wish.rollup.family)
+    if begins is None:
+        return None
+    return calendar.following(wish.rollup.grain, begins - timedelta(days=1))
+
+
+def _nothing_sealed(plan: _Plan, first: date, last: date, stands_from: date | None) -> Refusal:
     """Why no period of the range can be restated, and what helps."""
     name, grain = plan.wish.rollup.name, plan.wish.rollup.grain
     left = {why: len(periods) for why, periods in plan.left.items()}
     fixes = {
         "pruned": "restate the periods above, which hold its numbers",
-        "before the source's horizon": "ask for a later period: its raw rows are declared gone",
+        "before the source's horizon": f"ask for days from {stands_from} on; older raw rows are gone",
     }
     why = ", ".join(f"{count:,} {reason}" for reason, count in left.items())
     main = max(left, key=lambda reason: left[reason])

@@ -285,12 +285,16 @@ def test_what_is_pruned_or_behind_the_horizon_is_not_restated(
     """Its raw rows are gone: restated, a right number would become nothing."""
     assert typed("sources", "horizon", "2026-01-11").code == 0
     words = (*RESTATE, "--accept-loss", "--reason", "x")
-    refused(typed(*words), 4, "before the source's horizon", "Fix: ask for a later period")
+    refused(typed(*words), 4, "before the source's horizon", "Fix: ask for days from 2026-01-11 on")
     assert messages(reading, ada)["daily"] == 2
+    assert typed(*daily("2026-01-11", "2026-01-11")).code == 0
     reading.execute(
         "update usage.rollup_ledger set state = 'pruned' where rollup = 'tokens_daily' and state = 'sealed'"
     )
     refused(typed(*words), 4, "1 pruned", "restate the periods above")
+    week = ("restate", "tokens_weekly", *daily("2026-01-05", "2026-01-05")[2:])
+    refused(typed(*week), 4, "before the source's horizon", "Fix: ask for days from 2026-01-12 on")
+    assert typed("restate", "tokens_weekly", *daily("2026-01-12", "2026-01-12")[2:]).code == 0
 
 
 @pytest.mark.usefixtures("sealed")
@@ -322,8 +326,22 @@ def test_recalc_of_nothing_says_why(typed: Type, ada: UUID) -> None:
     refused(typed("recalc", "--user", "Ada", "--from", "2026-01-20", "--to", "2026-01-10"), 2, "comes after")
     refused(
         typed("recalc", "--user", "Ada", "--from", "2026-01-20", "--to", "2026-01-21"),
-        3, "days: 2 never computed", "backfill tokens_daily --from 2026-01-20 --to 2026-01-21",
+        3, "days: 2 never computed", "backfill all --from 2026-01-20 --to 2026-01-21",
     )  # fmt: skip
+
+
+def test_what_was_never_computed_is_named_with_a_range_that_backfill_takes(
+    chat: Chat, ada: UUID, typed: Type, warehouse: Warehouse, clock: Callable[[date], None]
+) -> None:
+    """The first week begins before the first day and the year ends after today; their days may be missing."""
+    clock(date(2026, 1, 5))
+    compute(warehouse, date(2026, 1, 2), (Grain.DAILY,))
+    done = typed("recalc", "--user", "Ada", "--from", "2026-01-01", "--to", "2026-01-02")
+    assert done.code == 0, done.said
+    fixes = [line.partition("usage-pipeline ")[2] for line in done.said.splitlines() if "To compute" in line]
+    today = min(datetime.now(UTC).date(), date(2026, 12, 31))
+    ends = ("2026-01-04", "2026-01-31", str(today))
+    assert fixes == [f"backfill all --from 2026-01-01 --to {end}" for end in ends], done.said
 
 
 @pytest.mark.usefixtures("sealed")
