@@ -8,7 +8,7 @@ from uuid import uuid4
 import click
 
 from usage_pipeline import settings
-from usage_pipeline.cli import asked, console
+from usage_pipeline.cli import asked, console, reported
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.refusals import ATTENTION, Refusal
 from usage_pipeline.warehouse import session
@@ -55,7 +55,8 @@ def recalc(who: str, first: date, last: date) -> None:
             for each in recalculation.run(warehouse, chosen, person.user_id, f"recalc {uuid4()}"):
                 ended.append(each)
                 progress.advance()
-    _tell(parts, ended, person, found.start)
+        _tell(parts, ended, person, found.start)
+        reported.report(found, [each.result for each in ended if _is_done(each)])  # type: ignore[union-attr]
     asked.end([each for each in ended if not _is_done(each)], "recalculated")  # type: ignore[misc]
 
 

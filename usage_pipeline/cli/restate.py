@@ -9,7 +9,7 @@ from uuid import uuid4
 import click
 
 from usage_pipeline import settings
-from usage_pipeline.cli import asked, console
+from usage_pipeline.cli import asked, console, reported
 from usage_pipeline.periods import calendar
 from usage_pipeline.refusals import REFUSED, USAGE, Refusal
 from usage_pipeline.warehouse import session
@@ -97,7 +97,8 @@ def restate(
             console.narrate("Nothing was restated.")
             return
         readiness.record_policy(warehouse, rollup.family, found)
-        failed = _run(warehouse, plan)
+        done, failed = _run(warehouse, plan)
+        reported.report(found, done)
     asked.end(failed, "restated")
 
 
@@ -219,8 +220,8 @@ def _kept(plan: _Plan) -> tuple[int, int, int]:
     return messages, tokens, len({user for user, _ in found})
 
 
-def _run(warehouse: "Warehouse", plan: _Plan) -> "list[Failed]":
-    """Restate, let the periods above follow, say what changed; what was refused."""
+def _run(warehouse: "Warehouse", plan: _Plan) -> "tuple[list[Outcome], list[Failed]]":
+    """Restate, let the periods above follow, say what changed; what was done, and what was refused."""
     from usage_pipeline.derived import restatement
 
     windows = [each.window for each in plan.sealed]
@@ -235,7 +236,7 @@ def _run(warehouse: "Warehouse", plan: _Plan) -> "list[Failed]":
     )
     _tell_followed(followed)
     _tell_kept(plan, [*done, *followed])
-    return [*failed, *refused]
+    return [*done, *followed], [*failed, *refused]
 
 
 def _watched(

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import psycopg
@@ -19,8 +19,10 @@ from usage_pipeline.rollups import tokens
 from usage_pipeline.warehouse import embedded, horizon, ledger
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline_tests import stack
+from usage_pipeline_tests.conftest import TEMPLATE, cloned
 from usage_pipeline_tests.factories import Chat, set_clock
-from usage_pipeline_tests.stack import Done
+from usage_pipeline_tests.stack import Checkout, Done
 from usage_pipeline_tests.verbs import Verbs
 
 START, DAY = date(2026, 1, 1), date(2026, 1, 10)
@@ -376,6 +378,81 @@ def test_the_horizon_waits_for_the_runs_at_work(
         with pytest.raises(Refusal, match="lock was not had"):
             declare_in_haste(warehouse)
     assert typed("sources", "horizon", "2026-01-01").code == 0
+
+
+@pytest.mark.once
+def test_dagsters_page_shows_what_a_verb_changed(server: Server) -> None:
+    """It would show the old numbers until the next run, which a sealed period may never have."""
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    day = ("--from", str(DAY), "--to", str(DAY))
+    recent = ("--from", str(yesterday), "--to", str(yesterday))
+    with stack.checked_out("usage-seal-") as checkout, cloned(server, TEMPLATE) as name:
+        url = server.url(name).set(drivername="postgresql").render_as_string()
+        told = {"USAGE_DATABASE_URL": url, "USAGE_START": str(DAY)}
+        with server.connect(name, embedded.LOGIN) as connection:
+            chat = Chat(connection)
+            session = chat.session(user_id=chat.user("Ada Lovelace"))
+            for each in (DAY, yesterday):
+                chat.answer(at=at(each), conversation_id=session.conversation_id)
+        week = ("tokens_daily", "tokens_weekly", "--from", str(DAY), "--to", "2026-01-11")
+        for asked in (week, ("tokens_daily", *recent)):
+            first = checkout.usage_pipeline("backfill", *asked, seconds=120, **told)
+            assert first.code == 0, first.said
+        before = materialized(checkout)
+        with server.connect(name, embedded.LOGIN) as connection:
+            for each in (DAY, yesterday):
+                Chat(connection).answer(at=at(each, 15), conversation_id=session.conversation_id)
+        for words in (
+            ("restate", "tokens_daily", *day, "--reason", "late"),
+            ("recalc", "--user", "Ada", *recent),
+        ):
+            done = [
+                checkout.usage_pipeline(*words, seconds=120, **told) for _ in range(2)
+            ]  # the second changes nothing
+            assert [each.code for each in done] == [0, 0], done
+            assert "Dagster" not in done[0].said, done
+        assert materialized(checkout)[len(before) :] == [
+            ("tokens_daily", str(DAY), 2),
+            ("tokens_weekly", "2026-01-05", 2),
+            ("tokens_daily", str(yesterday), 2),
+        ]  # fmt: skip
+
+
+def materialized(checkout: Checkout) -> list[tuple[str, str, int]]:
+    """What Dagster's storage holds, oldest first: the asset, the partition, its messages."""
+    with (
+        embedded.held(embedded.of(checkout.folder / ".usage")) as storage,
+        storage.connect(embedded.DAGSTER_DATABASE, embedded.LOGIN) as connection,
+    ):
+        rows = connection.execute(
+            "select asset_key, partition, event from event_logs"
+            " where dagster_event_type = 'ASSET_MATERIALIZATION' order by id"
+        ).fetchall()
+    return [(json.loads(key)[0], partition, _messages(event)) for key, partition, event in rows]
+
+
+def _messages(event: str) -> int:
+    stored = json.loads(event)["dagster_event"]["event_specific_data"]["materialization"]
+    numbers = {each["label"]: each["entry_data"].get("value") for each in stored["metadata_entries"]}
+    return int(numbers["messages"])
+
+
+@pytest.mark.usefixtures("sealed")
+def test_without_dagsters_storage_a_verb_says_so_and_succeeds(
+    chat: Chat, ada: UUID, server: Server, database: str, verbs: Verbs, reading: psycopg.Connection
+) -> None:
+    """The numbers are committed by then; a lost page must not look like a lost change."""
+    chat.answer(at=at(DAY), conversation_id=chat.session(user_id=ada).conversation_id)
+    told = {
+        "USAGE_DATABASE_URL": server.url(database).set(drivername="postgresql").render_as_string(),
+        "USAGE_START": START.isoformat(),
+        "DAGSTER_PG_URL": "postgresql://u:pa55word@127.0.0.1:1/d",
+    }
+    done = verbs(*RESTATE, "--reason", "late", **told)
+    assert (done.code, messages(reading, ada)["daily"]) == (0, 3), done.said
+    assert done.said.count("Dagster's page will show what changed after the next run") == 1
+    assert "pa55" not in done.said
+    assert "Dagster" not in verbs(*RESTATE, "--reason", "late", **told).said, "nothing changed"
 
 
 def test_nothing_to_show(typed: Type) -> None:
