@@ -354,12 +354,27 @@ def test_the_horizon_moves_forward(typed: Type, reading: psycopg.Connection) -> 
     assert reading.execute("select from usage.source_horizon").fetchall() == []
     done = typed("sources", "horizon", "2026-01-05")
     assert (done.code, "from 2026-01-05 on" in done.said) == (0, True), done.said
+    assert "Fixes 4 computed days before 2026-01-05 as they stand." in done.said
     assert "Raw history: from 2026-01-05 on" in typed("sources").out
     assert json.loads(typed("sources", "--json").out)["meta"]["horizon"] == "2026-01-05"
     refused(typed("sources", "horizon", "2026-01-02"), 4, "moves the horizon back from 2026-01-05", "--yes")
     refused(typed("sources", "horizon", "none"), 4, "moves the horizon back")
     assert typed("sources", "horizon", "none", "--yes").code == 0
     assert "no horizon is declared" in typed("sources").out
+
+
+@pytest.mark.usefixtures("sealed")
+def test_the_horizon_is_asked_about(server: Server, database: str, reading: psycopg.Connection) -> None:
+    """A day mistyped on a terminal would fix months of numbers; Enter must not."""
+    for keys, said, left in ((b"\n", "Nothing was declared.", 0), (b"y\n", "from 2026-01-05 on", 1)):
+        shown = on_a_terminal(server, database, keys, "sources", "horizon", "2026-01-05")
+        assert "Fixes 4 computed days before 2026-01-05 as they stand." in shown
+        assert "Declare it? [y/N]" in shown
+        assert said in shown
+        assert len(reading.execute("select from usage.source_horizon").fetchall()) == left
+    again = on_a_terminal(server, database, b"", "sources", "horizon", "2026-01-08", "--yes")
+    assert "Fixes 3 computed days" in again
+    assert "Declare it?" not in again
 
 
 def declare_in_haste(warehouse: Warehouse) -> None:
