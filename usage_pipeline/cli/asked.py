@@ -95,10 +95,10 @@ def periods(grain: Grain, windows: Sequence[Window]) -> str:
     return f"{named} and {len(windows) - _SHOWN:,} more" if len(windows) > _SHOWN else named
 
 
-def bounds(windows: Sequence[Window]) -> str:
-    """The range that holds these, as a verb takes it."""
+def bounds(windows: Sequence[Window], start: date = date.min) -> str:
+    """The range that holds these, as a verb takes it: from the first day on, and up to today."""
     last = max(windows).end.date() - timedelta(days=1)
-    return f"--from {min(windows).start.date()} --to {min(last, datetime.now(UTC).date())}"
+    return f"--from {max(min(windows).start.date(), start)} --to {min(last, datetime.now(UTC).date())}"
 
 
 def count(number: int, thing: str) -> str:

@@ -40,8 +40,8 @@ def horizon(day: date, yes: bool) -> None:
     """Declare the first DAY whose raw rows are whole, before those ahead of it are purged.
 
     No period that begins before it is read from raw rows again: open ones stay as they stand, those never
-    computed count as empty. Once the command has ended, no run reads them any more. It only moves forward
-    without being asked about; `none` says that nothing is purged.
+    computed count as empty. Once the command has ended, no run reads them any more. On a terminal it asks;
+    without one it only moves forward. `none` says that nothing is purged.
     """
     from usage_pipeline.warehouse import horizon as horizons
 
@@ -54,8 +54,14 @@ def horizon(day: date, yes: bool) -> None:
         with warehouse.begin(Role.READER) as connection:
             before = horizons.read(connection, FAMILY)
         doubt = _doubt(found, warehouse, before, day)
-        if doubt and not yes:
-            _ask(doubt, day)
+        asks = not yes and asked.is_terminal()
+        if doubt and not (yes or asks):
+            raise doubt
+        fixed = _fixed(found, warehouse, before, day)
+        if fixed:
+            console.narrate(f"Fixes {asked.count(fixed, 'computed day')} before {day} as they stand.")
+        if asks and (doubt or before != day != date.min) and not _agrees(doubt):
+            return
         begins_at = None if day == date.min else calendar.midnight(day)
         with warehouse.begin(Role.WRITER) as connection:
             horizons.declare(connection, FAMILY, begins_at)
@@ -99,10 +105,25 @@ def _not_computed(found: "Settings", warehouse: "Warehouse", day: date) -> list[
     return sorted([*covered.missing, *covered.partial])
 
 
-def _ask(doubt: Refusal, day: date) -> None:
-    """Without a person to ask, the doubt is the answer."""
-    if not asked.is_terminal():
+def _fixed(found: "Settings", warehouse: "Warehouse", before: date | None, day: date) -> int:
+    """How many computed days are no longer read again, that were until now."""
+    from usage_pipeline.derived import restatement
+    from usage_pipeline.rollups import tokens
+
+    first = max(found.start, before or date.min)
+    if day <= first:
+        return 0
+    days = restatement.standing(warehouse, tokens.DAILY, first, day - timedelta(days=1))
+    return sum(each.state in restatement.COMPUTED for each in days)
+
+
+def _agrees(doubt: Refusal | None) -> bool:
+    """Without a person's word a doubt is the answer, and a plain step is not taken."""
+    if doubt:
+        console.narrate(f"{doubt.what}: {doubt.why}.", style="yellow")
+    if asked.agrees("Declare it?", default=False):
+        return True
+    if doubt:
         raise doubt
-    console.narrate(f"{doubt.what}: {doubt.why}.", style="yellow")
-    if not asked.agrees("Declare it?", default=False):
-        raise doubt
+    console.narrate("Nothing was declared.")
+    return False

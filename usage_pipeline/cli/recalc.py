@@ -8,7 +8,7 @@ from uuid import uuid4
 import click
 
 from usage_pipeline import settings
-from usage_pipeline.cli import asked, console
+from usage_pipeline.cli import asked, console, reported
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.refusals import ATTENTION, Refusal
 from usage_pipeline.warehouse import session
@@ -47,7 +47,7 @@ def recalc(who: str, first: date, last: date) -> None:
         parts = recalculation.parts(warehouse, first, last)
         chosen = [part for part in parts if part.open]
         if not chosen:
-            raise _nothing_open(parts, person, first, last)
+            raise _nothing_open(parts, person, found.start, first, last)
         readiness.record_policy(warehouse, FAMILY, found)
         count = sum(len(part.open) for part in chosen)
         ended: list[Done[Outcome] | Failed] = []
@@ -55,7 +55,8 @@ def recalc(who: str, first: date, last: date) -> None:
             for each in recalculation.run(warehouse, chosen, person.user_id, f"recalc {uuid4()}"):
                 ended.append(each)
                 progress.advance()
-    _tell(parts, ended, person)
+        _tell(parts, ended, person, found.start)
+        reported.report(found, [each.result for each in ended if _is_done(each)])  # type: ignore[union-attr]
     asked.end([each for each in ended if not _is_done(each)], "recalculated")  # type: ignore[misc]
 
 
@@ -65,7 +66,9 @@ def _is_done(each: "Done[Outcome] | Failed") -> bool:
     return isinstance(each, Done)
 
 
-def _tell(parts: "Sequence[Part]", ended: "Sequence[Done[Outcome] | Failed]", person: "Person") -> None:
+def _tell(
+    parts: "Sequence[Part]", ended: "Sequence[Done[Outcome] | Failed]", person: "Person", start: date
+) -> None:
     name = console.printable(person.label or str(person.user_id))
     outcomes = [each.result for each in ended if _is_done(each)]  # type: ignore[union-attr]
     console.narrate(f"{name}, recalculated:")
@@ -73,17 +76,17 @@ def _tell(parts: "Sequence[Part]", ended: "Sequence[Done[Outcome] | Failed]", pe
         done = [each for each in outcomes if each.rollup == part.rollup.name]
         if done:
             console.narrate(f"  {part.rollup.name:<14} {len(done):,} computed, {asked.rows(done)}")
-    for line in _left(parts, person):
+    for line in _left(parts, person, start):
         console.narrate(line, style="yellow")
 
 
-def _left(parts: "Sequence[Part]", person: "Person") -> list[str]:
+def _left(parts: "Sequence[Part]", person: "Person", start: date) -> list[str]:
     """What stays as it is, a line a reason, with the command that is for it."""
     lines = []
     for part in parts:
         for why, periods in _reasons(part).items():
             windows = [each.window for each in periods]
-            fix = _fix(part.rollup.name, why, asked.bounds(windows), person)
+            fix = _fix(part.rollup.name, why, asked.bounds(windows, start), person)
             named = asked.periods(part.rollup.grain, windows)
             lines.append(f"{part.rollup.name} left as it is, {len(windows):,} {why}: {named}{fix}")
     return lines
@@ -103,15 +106,15 @@ def _fix(name: str, why: str, bounds: str, person: "Person") -> str:
     if why == "sealed":
         return f". To restate: {form} restate {name} {bounds} --user {person.user_id} --reason WHY"
     if why == "never computed":
-        return f". To compute: {form} backfill {name} {bounds}"
+        return f". To compute: {form} backfill all {bounds}"
     return ""
 
 
-def _nothing_open(parts: "Sequence[Part]", person: "Person", first: date, last: date) -> Refusal:
+def _nothing_open(parts: "Sequence[Part]", person: "Person", start: date, first: date, last: date) -> Refusal:
     """Of the days it is said why; the periods above follow from them."""
     days = _reasons(parts[0])
     main = max(days, key=lambda why: len(days[why]))
-    bounds = asked.bounds([each.window for each in days[main]])
+    bounds = asked.bounds([each.window for each in days[main]], start)
     _, _, fix = _fix(parts[0].rollup.name, main, bounds, person).partition(": ")
     return Refusal(
         f"nothing from {first} to {last} can be recalculated",

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 import click
 
 from usage_pipeline import settings
-from usage_pipeline.cli import asked, console
+from usage_pipeline.cli import asked, console, reported
+from usage_pipeline.periods import calendar
 from usage_pipeline.refusals import REFUSED, USAGE, Refusal
 from usage_pipeline.warehouse import session
+from usage_pipeline.warehouse.connections import Role
 
 if TYPE_CHECKING:
     from usage_pipeline.derived.restatement import Loss, Standing, Wish
@@ -86,6 +88,8 @@ def restate(
         user_id = person.user_id if person else None
         wish = restatement.Wish(rollup, user_id, str(reason).strip(), accept_loss, f"restate {uuid4()}")
         plan = _plan(warehouse, wish, person, first, last)
+        if accept_loss and not (dry_run or yes or asked.is_terminal()):
+            raise _nobody_agrees(plan)
         _tell(plan, first, last, click.echo if dry_run else console.narrate)
         if dry_run:
             return
@@ -93,7 +97,8 @@ def restate(
             console.narrate("Nothing was restated.")
             return
         readiness.record_policy(warehouse, rollup.family, found)
-        failed = _run(warehouse, plan)
+        done, failed = _run(warehouse, plan)
+        reported.report(found, done)
     asked.end(failed, "restated")
 
 
@@ -109,7 +114,7 @@ def _plan(warehouse: "Warehouse", wish: "Wish", person: "Person | None", first: 
 
     plan = _Plan(wish, person, restatement.standing(warehouse, wish.rollup, first, last), [])
     if not plan.sealed:
-        raise _nothing_sealed(plan, first, last)
+        raise _nothing_sealed(plan, first, last, _stands_from(warehouse, wish))
     if wish.accepts_loss:
         read = [each.window for each in plan.sealed if each.is_raw]
         with console.bar("comparing with the source", len(read)) as progress:
@@ -126,13 +131,24 @@ def _reason(each: "Standing") -> str:
     return {"none": "never computed", "partial": "never computed"}.get(each.state, each.state)
 
 
-def _nothing_sealed(plan: _Plan, first: date, last: date) -> Refusal:
+def _stands_from(warehouse: "Warehouse", wish: "Wish") -> date | None:
+    """The first day of the first period behind the horizon whose raw rows stand."""
+    from usage_pipeline.warehouse import horizon
+
+    with warehouse.begin(Role.READER) as connection:
+        begins = horizon.read(connection, wish.rollup.family)
+    if begins is None:
+        return None
+    return calendar.following(wish.rollup.grain, begins - timedelta(days=1))
+
+
+def _nothing_sealed(plan: _Plan, first: date, last: date, stands_from: date | None) -> Refusal:
     """Why no period of the range can be restated, and what helps."""
     name, grain = plan.wish.rollup.name, plan.wish.rollup.grain
     left = {why: len(periods) for why, periods in plan.left.items()}
     fixes = {
         "pruned": "restate the periods above, which hold its numbers",
-        "before the source's horizon": "ask for a later period: its raw rows are declared gone",
+        "before the source's horizon": f"ask for days from {stands_from} on; older raw rows are gone",
     }
     why = ", ".join(f"{count:,} {reason}" for reason, count in left.items())
     main = max(left, key=lambda reason: left[reason])
@@ -143,6 +159,20 @@ def _nothing_sealed(plan: _Plan, first: date, last: date) -> Refusal:
         fix=fixes.get(main, f"$ backfill {name} --from {first} --to {last}"),
         exit_code=REFUSED if main in fixes else 1,
     )  # fmt: skip
+
+
+def _nobody_agrees(plan: _Plan) -> Refusal:
+    """A loss is for a person to accept, here or beforehand."""
+    amount = f"{_lost(plan)} that" if plan.losses else "what"
+    return Refusal(
+        f"nothing was restated: --accept-loss would let go {amount} the source no longer has",
+        why="nobody is there to be asked", fix="add --yes", exit_code=REFUSED,
+    )  # fmt: skip
+
+
+def _lost(plan: _Plan) -> str:
+    messages, tokens = (sum(getattr(each, name) for each in plan.losses) for name in ("messages", "tokens"))
+    return f"{asked.count(messages, 'message')}, {tokens:,} tokens"
 
 
 def _tell(plan: _Plan, first: date, last: date, say: Callable[[str], None]) -> None:
@@ -165,13 +195,7 @@ def _facts(plan: _Plan) -> Iterator[tuple[str, str]]:
     held = f"{asked.count(messages, 'message')}, {tokens:,} tokens of {asked.count(users, 'user')}"
     yield "keeps", f"{held} beyond the source, when it was last looked at"
     if plan.wish.accepts_loss:
-        yield (
-            "loses",
-            (
-                f"{asked.count(sum(each.messages for each in plan.losses), 'message')}, "
-                f"{sum(each.tokens for each in plan.losses):,} tokens that the source no longer has"
-            ),
-        )
+        yield "loses", f"{_lost(plan)} that the source no longer has"
         for each in plan.losses[:_SHOWN]:
             yield "", f"{asked.period(grain, each.window)}  {_amount(each)}"
         if len(plan.losses) > _SHOWN:
@@ -199,8 +223,8 @@ def _kept(plan: _Plan) -> tuple[int, int, int]:
     return messages, tokens, len({user for user, _ in found})
 
 
-def _run(warehouse: "Warehouse", plan: _Plan) -> "list[Failed]":
-    """Restate, let the periods above follow, say what changed; what was refused."""
+def _run(warehouse: "Warehouse", plan: _Plan) -> "tuple[list[Outcome], list[Failed]]":
+    """Restate, let the periods above follow, say what changed; what was done, and what was refused."""
     from usage_pipeline.derived import restatement
 
     windows = [each.window for each in plan.sealed]
@@ -215,7 +239,7 @@ def _run(warehouse: "Warehouse", plan: _Plan) -> "list[Failed]":
     )
     _tell_followed(followed)
     _tell_kept(plan, [*done, *followed])
-    return [*failed, *refused]
+    return [*done, *followed], [*failed, *refused]
 
 
 def _watched(

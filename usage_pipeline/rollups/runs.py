@@ -1,7 +1,7 @@
 """A Dagster run of a rollup: recorded, taken up where it broke off, a transaction a period."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -64,15 +64,15 @@ def run(
         with _recorded(context, warehouse, rollup, windows, version) as held:
             _compute(warehouse, rollup, windows, progress, held, context.run.run_id)
     except Refusal as refusal:
-        _report(context, progress.done)
+        report(context.instance, rollup, progress.done.values())
         raise dg.Failure(str(refusal), allow_retries=False) from None
     except BaseException:
-        _report(context, progress.done)
+        report(context.instance, rollup, progress.done.values())
         if TYPED_TAG in context.run.tags:
             context.instance.report_run_canceling(context.run)
         raise
     if progress.failed:
-        _report(context, progress.done)
+        report(context.instance, rollup, progress.done.values())
         raise Incomplete(rollup, progress.failed)
     for key, outcome in progress.done.items():
         context.add_asset_metadata(metadata.of_period(outcome), partition_key=key)
@@ -169,12 +169,14 @@ def _note(warehouse: Warehouse, rollup: Rollup, progress: _Progress, outcome: Ou
         warehouse.errand.watch(outcome)
 
 
-def _report(context: dg.AssetExecutionContext, done: Mapping[str, Outcome]) -> None:
-    """Tell Dagster what is committed before the run fails: a failed run counts as nothing done."""
-    for key, outcome in done.items():
-        context.instance.report_runless_asset_event(
+def report(instance: dg.DagsterInstance, rollup: Rollup, outcomes: Iterable[Outcome]) -> None:
+    """Tell Dagster what is committed and no run will: one that failed counts as nothing done."""
+    for each in outcomes:
+        instance.report_runless_asset_event(
             dg.AssetMaterialization(
-                context.asset_key, partition=key, metadata=dict(metadata.of_period(outcome))
+                dg.AssetKey(rollup.name),
+                partition=partitions.key(rollup.grain, each.window),
+                metadata=dict(metadata.of_period(each)),
             )
         )
 

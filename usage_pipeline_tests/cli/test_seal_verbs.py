@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import psycopg
@@ -19,8 +19,10 @@ from usage_pipeline.rollups import tokens
 from usage_pipeline.warehouse import embedded, horizon, ledger
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline_tests import stack
+from usage_pipeline_tests.conftest import TEMPLATE, cloned
 from usage_pipeline_tests.factories import Chat, set_clock
-from usage_pipeline_tests.stack import Done
+from usage_pipeline_tests.stack import Checkout, Done
 from usage_pipeline_tests.verbs import Verbs
 
 START, DAY = date(2026, 1, 1), date(2026, 1, 10)
@@ -138,7 +140,12 @@ def test_what_shrank_is_kept_until_a_person_lets_it_go(
     planned = typed(*RESTATE, "--accept-loss", "--reason", "test data", "--dry-run")
     assert "loses     1 message, 15 tokens that the source no longer has" in planned.out
     assert messages(reading, ada) == whole
-    done = typed(*RESTATE, "--accept-loss", "--reason", "test data")
+    refused(
+        typed(*RESTATE, "--accept-loss", "--reason", "test data"),
+        4, "let go 1 message, 15 tokens", "nobody is there to be asked", "Fix: add --yes",
+    )  # fmt: skip
+    assert messages(reading, ada) == whole
+    done = typed(*RESTATE, "--accept-loss", "--reason", "test data", "--yes")
     assert done.code == 0, done.said
     assert "1 period restated, rows inserted 0 · updated 1 · deleted 0" in done.said
     assert "2026-01-10  -1 messages  -15 tokens" in done.said
@@ -239,6 +246,7 @@ def test_a_range_leaves_out_what_is_not_sealed(chat: Chat, typed: Type, reading:
         "--accept-loss",
         "--reason",
         "x",
+        "--yes",
     )
     assert done.code == 0, done.said
     assert "22, 9 of them sealed" in done.said
@@ -279,12 +287,16 @@ def test_what_is_pruned_or_behind_the_horizon_is_not_restated(
     """Its raw rows are gone: restated, a right number would become nothing."""
     assert typed("sources", "horizon", "2026-01-11").code == 0
     words = (*RESTATE, "--accept-loss", "--reason", "x")
-    refused(typed(*words), 4, "before the source's horizon", "Fix: ask for a later period")
+    refused(typed(*words), 4, "before the source's horizon", "Fix: ask for days from 2026-01-11 on")
     assert messages(reading, ada)["daily"] == 2
+    assert typed(*daily("2026-01-11", "2026-01-11")).code == 0
     reading.execute(
         "update usage.rollup_ledger set state = 'pruned' where rollup = 'tokens_daily' and state = 'sealed'"
     )
     refused(typed(*words), 4, "1 pruned", "restate the periods above")
+    week = ("restate", "tokens_weekly", *daily("2026-01-05", "2026-01-05")[2:])
+    refused(typed(*week), 4, "before the source's horizon", "Fix: ask for days from 2026-01-12 on")
+    assert typed("restate", "tokens_weekly", *daily("2026-01-12", "2026-01-12")[2:]).code == 0
 
 
 @pytest.mark.usefixtures("sealed")
@@ -316,8 +328,22 @@ def test_recalc_of_nothing_says_why(typed: Type, ada: UUID) -> None:
     refused(typed("recalc", "--user", "Ada", "--from", "2026-01-20", "--to", "2026-01-10"), 2, "comes after")
     refused(
         typed("recalc", "--user", "Ada", "--from", "2026-01-20", "--to", "2026-01-21"),
-        3, "days: 2 never computed", "backfill tokens_daily --from 2026-01-20 --to 2026-01-21",
+        3, "days: 2 never computed", "backfill all --from 2026-01-20 --to 2026-01-21",
     )  # fmt: skip
+
+
+def test_what_was_never_computed_is_named_with_a_range_that_backfill_takes(
+    chat: Chat, ada: UUID, typed: Type, warehouse: Warehouse, clock: Callable[[date], None]
+) -> None:
+    """The first week begins before the first day and the year ends after today; their days may be missing."""
+    clock(date(2026, 1, 5))
+    compute(warehouse, date(2026, 1, 2), (Grain.DAILY,))
+    done = typed("recalc", "--user", "Ada", "--from", "2026-01-01", "--to", "2026-01-02")
+    assert done.code == 0, done.said
+    fixes = [line.partition("usage-pipeline ")[2] for line in done.said.splitlines() if "To compute" in line]
+    today = min(datetime.now(UTC).date(), date(2026, 12, 31))
+    ends = ("2026-01-04", "2026-01-31", str(today))
+    assert fixes == [f"backfill all --from 2026-01-01 --to {end}" for end in ends], done.said
 
 
 @pytest.mark.usefixtures("sealed")
@@ -328,12 +354,27 @@ def test_the_horizon_moves_forward(typed: Type, reading: psycopg.Connection) -> 
     assert reading.execute("select from usage.source_horizon").fetchall() == []
     done = typed("sources", "horizon", "2026-01-05")
     assert (done.code, "from 2026-01-05 on" in done.said) == (0, True), done.said
+    assert "Fixes 4 computed days before 2026-01-05 as they stand." in done.said
     assert "Raw history: from 2026-01-05 on" in typed("sources").out
     assert json.loads(typed("sources", "--json").out)["meta"]["horizon"] == "2026-01-05"
     refused(typed("sources", "horizon", "2026-01-02"), 4, "moves the horizon back from 2026-01-05", "--yes")
     refused(typed("sources", "horizon", "none"), 4, "moves the horizon back")
     assert typed("sources", "horizon", "none", "--yes").code == 0
     assert "no horizon is declared" in typed("sources").out
+
+
+@pytest.mark.usefixtures("sealed")
+def test_the_horizon_is_asked_about(server: Server, database: str, reading: psycopg.Connection) -> None:
+    """A day mistyped on a terminal would fix months of numbers; Enter must not."""
+    for keys, said, left in ((b"\n", "Nothing was declared.", 0), (b"y\n", "from 2026-01-05 on", 1)):
+        shown = on_a_terminal(server, database, keys, "sources", "horizon", "2026-01-05")
+        assert "Fixes 4 computed days before 2026-01-05 as they stand." in shown
+        assert "Declare it? [y/N]" in shown
+        assert said in shown
+        assert len(reading.execute("select from usage.source_horizon").fetchall()) == left
+    again = on_a_terminal(server, database, b"", "sources", "horizon", "2026-01-08", "--yes")
+    assert "Fixes 3 computed days" in again
+    assert "Declare it?" not in again
 
 
 def declare_in_haste(warehouse: Warehouse) -> None:
@@ -391,6 +432,81 @@ def test_the_horizon_waits_for_the_runs_at_work(
         with pytest.raises(Refusal, match="lock was not had"):
             declare_in_haste(warehouse)
     assert typed("sources", "horizon", "2026-01-01").code == 0
+
+
+@pytest.mark.once
+def test_dagsters_page_shows_what_a_verb_changed(server: Server) -> None:
+    """It would show the old numbers until the next run, which a sealed period may never have."""
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    day = ("--from", str(DAY), "--to", str(DAY))
+    recent = ("--from", str(yesterday), "--to", str(yesterday))
+    with stack.checked_out("usage-seal-") as checkout, cloned(server, TEMPLATE) as name:
+        url = server.url(name).set(drivername="postgresql").render_as_string()
+        told = {"USAGE_DATABASE_URL": url, "USAGE_START": str(DAY)}
+        with server.connect(name, embedded.LOGIN) as connection:
+            chat = Chat(connection)
+            session = chat.session(user_id=chat.user("Ada Lovelace"))
+            for each in (DAY, yesterday):
+                chat.answer(at=at(each), conversation_id=session.conversation_id)
+        week = ("tokens_daily", "tokens_weekly", "--from", str(DAY), "--to", "2026-01-11")
+        for asked in (week, ("tokens_daily", *recent)):
+            first = checkout.usage_pipeline("backfill", *asked, seconds=120, **told)
+            assert first.code == 0, first.said
+        before = materialized(checkout)
+        with server.connect(name, embedded.LOGIN) as connection:
+            for each in (DAY, yesterday):
+                Chat(connection).answer(at=at(each, 15), conversation_id=session.conversation_id)
+        for words in (
+            ("restate", "tokens_daily", *day, "--reason", "late"),
+            ("recalc", "--user", "Ada", *recent),
+        ):
+            done = [
+                checkout.usage_pipeline(*words, seconds=120, **told) for _ in range(2)
+            ]  # the second changes nothing
+            assert [each.code for each in done] == [0, 0], done
+            assert "Dagster" not in done[0].said, done
+        assert materialized(checkout)[len(before) :] == [
+            ("tokens_daily", str(DAY), 2),
+            ("tokens_weekly", "2026-01-05", 2),
+            ("tokens_daily", str(yesterday), 2),
+        ]  # fmt: skip
+
+
+def materialized(checkout: Checkout) -> list[tuple[str, str, int]]:
+    """What Dagster's storage holds, oldest first: the asset, the partition, its messages."""
+    with (
+        embedded.held(embedded.of(checkout.folder / ".usage")) as storage,
+        storage.connect(embedded.DAGSTER_DATABASE, embedded.LOGIN) as connection,
+    ):
+        rows = connection.execute(
+            "select asset_key, partition, event from event_logs"
+            " where dagster_event_type = 'ASSET_MATERIALIZATION' order by id"
+        ).fetchall()
+    return [(json.loads(key)[0], partition, _messages(event)) for key, partition, event in rows]
+
+
+def _messages(event: str) -> int:
+    stored = json.loads(event)["dagster_event"]["event_specific_data"]["materialization"]
+    numbers = {each["label"]: each["entry_data"].get("value") for each in stored["metadata_entries"]}
+    return int(numbers["messages"])
+
+
+@pytest.mark.usefixtures("sealed")
+def test_without_dagsters_storage_a_verb_says_so_and_succeeds(
+    chat: Chat, ada: UUID, server: Server, database: str, verbs: Verbs, reading: psycopg.Connection
+) -> None:
+    """The numbers are committed by then; a lost page must not look like a lost change."""
+    chat.answer(at=at(DAY), conversation_id=chat.session(user_id=ada).conversation_id)
+    told = {
+        "USAGE_DATABASE_URL": server.url(database).set(drivername="postgresql").render_as_string(),
+        "USAGE_START": START.isoformat(),
+        "DAGSTER_PG_URL": "postgresql://u:pa55word@127.0.0.1:1/d",
+    }
+    done = verbs(*RESTATE, "--reason", "late", **told)
+    assert (done.code, messages(reading, ada)["daily"]) == (0, 3), done.said
+    assert done.said.count("Dagster's page will show what changed after the next run") == 1
+    assert "pa55" not in done.said
+    assert "Dagster" not in verbs(*RESTATE, "--reason", "late", **told).said, "nothing changed"
 
 
 def test_nothing_to_show(typed: Type) -> None:
