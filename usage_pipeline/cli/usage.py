@@ -99,8 +99,9 @@ def _coverage(
 
 
 def _default_start(grain: Grain, end: date, begins: date, *, of_one: bool) -> date:
+    """Never after the end, which is a period's first day where nobody names it: history may begin later."""
     count = _SHOWN[grain][of_one]
-    return begins if count is None else max(begins, periods.earlier(grain, end, count - 1))
+    return min(end, begins if count is None else max(begins, periods.earlier(grain, end, count - 1)))
 
 
 def _require_sense(grain: Grain, start: date, end: date, *, begins: date, today: date) -> None:

@@ -100,6 +100,17 @@ def test_how_far_back_one_user_is_shown(
     assert (meta["first_day"], meta["last_day"]) == (first, last)
 
 
+@pytest.mark.parametrize("words", [(), ("--user", "Ada"), ("--to", "2025-12-22")])
+@pytest.mark.parametrize("grain", ["weekly", "monthly", "yearly"])
+def test_a_history_that_begins_within_the_newest_period(
+    ask: Ask, history: History, grain: str, words: tuple[str, ...]
+) -> None:
+    """The period begins before the first day, which is no reason to show nothing."""
+    history.clock(START)
+    history.compute_all(START)
+    assert lines_of(ask("--grain", grain, *words))[-1][0] == "Total"
+
+
 def test_dates_stand_for_the_period_that_holds_them(ask: Ask, computed: History) -> None:
     words = ("--from", "2025-12-31", "--to", "2025-12-31", "--json")
     for grain, first in (("weekly", "2025-12-29"), ("monthly", "2025-12-01"), ("yearly", "2025-01-01")):
