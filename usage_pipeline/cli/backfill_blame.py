@@ -41,7 +41,7 @@ def _stay(outcomes: "Sequence[Outcome]") -> str:
     if not outcomes:
         return "nothing was stored"
     names = [each.rollup for each in outcomes]
-    return f"{backfill_words.counts(names)} {'was' if len(names) == 1 else 'were'} computed and stay"
+    return f"{backfill_words.counts(names)} {'was computed and stays' if len(names) == 1 else 'were computed and stay'}"
 
 
 def _reason(span: "Span", failed: "Failed") -> str:
