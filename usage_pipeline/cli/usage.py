@@ -119,7 +119,7 @@ def _require_sense(grain: Grain, start: date, end: date, *, begins: date, today:
 
 
 def _nothing_computed(grain: Grain, found: "Settings", today: date) -> Refusal:
-    """Up to yesterday, which is over; to today where nothing is. What is coarser needs all that is below it."""
+    """Up to yesterday, which is over; to today where nothing is. What is coarser needs what is below it."""
     assets = "all" if periods.below(grain) else periods.asset(grain)
     newest = "yesterday" if found.start < today else "today"
     return Refusal(
