@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -71,6 +71,8 @@ def backfill(
         began = time.perf_counter()
         outcomes = _run(found, job)
     for line in backfill_words.summary(job, outcomes, time.perf_counter() - began):
+        console.narrate(line)
+    for line in backfill_blame.gaps(found, job, outcomes, datetime.now(UTC).date()):
         console.narrate(line)
 
 

@@ -1,12 +1,14 @@
-"""What `backfill` says where periods are missing at its end: which, why, and the command that helps."""
+"""What `backfill` says of periods that are missing or not whole at its end: which, why, and what helps."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
+from usage_pipeline import settings
 from usage_pipeline.cli import backfill_words
 from usage_pipeline.periods.calendar import Window
 from usage_pipeline.refusals import Refusal
+from usage_pipeline.serving import periods
 
 if TYPE_CHECKING:
     from usage_pipeline.cli.backfill_job import Job
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 Broken: TypeAlias = "tuple[Span, Sequence[Failed]]"
 """The periods of one asset that were refused."""
+
+_GAPS_SHOWN: Final = 5
 
 
 def broken_off(outcomes: "Sequence[Outcome]", reason: str) -> Refusal:
@@ -37,11 +41,44 @@ def incomplete(
     )
 
 
+def gaps(found: "Settings", job: "Job", outcomes: "Sequence[Outcome]", today: date) -> Iterator[str]:
+    """Computed periods that are not whole: up to where, and what closes the gap unless that is just now."""
+    short = [
+        (span.rollup, each)
+        for span in job.spans
+        for each in sorted(outcomes, key=lambda one: one.window)
+        if each.rollup == span.rollup.name and not span.rollup.reads_raw and _is_short(each)
+    ]
+    for rollup, each in short[:_GAPS_SHOWN]:
+        which = periods.label(rollup.grain, each.window.start.date())
+        yield f"  {rollup.name} {which} is computed up to {each.entry.covered_until:%Y-%m-%d %H:%M} UTC"
+    if len(short) > _GAPS_SHOWN:
+        yield f"  and {len(short) - _GAPS_SHOWN:,} more"
+    since = min((each.entry.covered_until.date() for _, each in short), default=today)
+    if since < today:
+        yield f"  Days are missing below: {_closing(found, job, since, today)}"
+
+
+def _is_short(outcome: "Outcome") -> bool:
+    return outcome.said == "computed" and outcome.entry.covered_until < outcome.window.end
+
+
+def _closing(found: "Settings", job: "Job", gap: date, today: date) -> str:
+    from usage_pipeline.derived.ladder import ROLLUPS
+
+    names = list(_with_those_below(job.asked.assets))
+    assets = "all" if len(names) == len(ROLLUPS) else " ".join(names)
+    first = max(gap, found.start)
+    last = job.asked.last if first <= job.asked.last < today else today
+    return f"{settings.program()} backfill {assets} --from {first} --to {last}"
+
+
 def _stay(outcomes: "Sequence[Outcome]") -> str:
     if not outcomes:
         return "nothing was stored"
     names = [each.rollup for each in outcomes]
-    return f"{backfill_words.counts(names)} {'was' if len(names) == 1 else 'were'} computed and stay"
+    stay = "was computed and stays" if len(names) == 1 else "were computed and stay"
+    return f"{backfill_words.counts(names)} {stay}"
 
 
 def _reason(span: "Span", failed: "Failed") -> str:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from usage_pipeline import settings
 from usage_pipeline.periods.calendar import Grain, Window
 from usage_pipeline.warehouse.backfills import Backfill
 
@@ -118,9 +119,10 @@ def summary(job: "Job", outcomes: "Sequence[Outcome]", seconds: float) -> list[s
 
 
 def _source(job: "Job", fresh: "Sequence[Outcome]") -> str:
+    """Days alone are read from answers."""
     raw = {span.rollup.name for span in job.spans if span.rollup.reads_raw}
-    answers = sum(each.entry.source_rows for each in fresh if each.rollup in raw)
-    return f" from {answers:,} answers" if raw else ""
+    days = [each.entry.source_rows for each in fresh if each.rollup in raw]
+    return f" from {sum(days):,} answers" if days else ""
 
 
 def _differences(job: "Job", changed: "Sequence[Outcome]") -> Iterator[str]:
@@ -142,7 +144,7 @@ def _kept(job: "Job", fresh: "Sequence[Outcome]") -> Iterator[str]:
         kept = sum(each.entry.kept_rows for each in fresh if each.rollup == span.rollup.name)
         if kept > 0:
             gone = f"{kept:,} of the answers counted are gone from the source"
-            yield f"  {span.rollup.name}: {gone}; sealed, they stay"
+            yield f"  {span.rollup.name}: {gone}; sealed, they stay: {settings.program()} restatements --kept"
 
 
 def _not_computed(job: "Job", outcomes: "Sequence[Outcome]") -> Iterator[str]:

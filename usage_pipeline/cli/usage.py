@@ -7,7 +7,7 @@ import click
 
 from usage_pipeline.cli import console, usage_records, usage_table, usage_words
 from usage_pipeline.cli.usage_answer import Answer
-from usage_pipeline.periods.calendar import Grain, following
+from usage_pipeline.periods.calendar import Grain, floor, following
 from usage_pipeline.refusals import USAGE, Refusal
 from usage_pipeline.serving import lines, people, periods
 from usage_pipeline.serving import tokens as serving
@@ -99,8 +99,9 @@ def _coverage(
 
 
 def _default_start(grain: Grain, end: date, begins: date, *, of_one: bool) -> date:
+    """Never after the end, which is a period's first day where nobody names it: history may begin later."""
     count = _SHOWN[grain][of_one]
-    return begins if count is None else max(begins, periods.earlier(grain, end, count - 1))
+    return min(end, begins if count is None else max(begins, periods.earlier(grain, end, count - 1)))
 
 
 def _require_sense(grain: Grain, start: date, end: date, *, begins: date, today: date) -> None:
@@ -113,14 +114,15 @@ def _require_sense(grain: Grain, start: date, end: date, *, begins: date, today:
             fix=f"ask for a day from {begins} on, or move the first day: $ sources start {end}",
             exit_code=USAGE,
         )
-    if end > today:
+    if floor(grain, end) > today:
         raise Refusal(f"--to {end} has not come yet", fix="ask for a day up to today", exit_code=USAGE)
 
 
 def _nothing_computed(grain: Grain, found: "Settings", today: date) -> Refusal:
-    """Up to yesterday, which is over; to today where nothing is."""
+    """Up to yesterday, which is over; to today where nothing is. What is coarser needs what is below it."""
+    assets = "all" if periods.below(grain) else periods.asset(grain)
     newest = "yesterday" if found.start < today else "today"
     return Refusal(
         f"no {periods.UNITS[grain]} of tokens was computed yet",
-        fix=f"$ backfill {periods.asset(grain)} --from {found.start} --to {newest}",
+        fix=f"$ backfill {assets} --from {found.start} --to {newest}",
     )

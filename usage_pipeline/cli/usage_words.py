@@ -54,10 +54,11 @@ def _these(answer: Answer) -> str:
 
 
 def _missing(answer: Answer) -> str:
-    missing = answer.covered.missing
+    """What is below them may be missing too; `all` would ask for neighbours that lack days of their own."""
+    missing, grains = answer.covered.missing, periods.chain(answer.grain)
     return (
         f"Incomplete, {_units(answer)} never computed: {len(missing)}, the first is "
-        f"{_label(answer, missing[0])}: {_backfill(answer, [answer.grain], missing[0], missing[-1])}"
+        f"{_label(answer, missing[0])}: {_backfill(answer, grains, missing[0], missing[-1])}"
     )
 
 
@@ -92,7 +93,8 @@ def _pruned(answer: Answer) -> str:
 def _kept(count: int) -> str:
     if count < 0:
         return f"{_count(-count, 'message')} of the source {_are(-count)} not stored: what is sealed stays."
-    return f"{_count(count, 'message')} {_are(count)} stored that the source no longer has."
+    command = f"{settings.program()} restatements --kept"
+    return f"{_count(count, 'message')} {_are(count)} stored that the source no longer has: {command}"
 
 
 def _backfill(answer: Answer, grains: Sequence[Grain], first: date, last: date) -> str:

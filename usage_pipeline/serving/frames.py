@@ -29,8 +29,8 @@ def read(rollup: str, period: str, *, by: Collection[str] | None = None) -> "pan
     straddles New Year is the old year's. `by` holds any of `user` and the rollup's own `day`, `week`, `month`
     or `year`; both if left out. Conversations are distinct within a row, so they do not add up, and <NA>
     where what is stored does not tell. `frame.attrs` says whether all is `complete`, as of when (`as_of`),
-    and its `missing_days` (`missing_weeks` …); of a coarser grain also its `stale_weeks` …, which are older
-    than their days, and its `kept_messages`, which are stored though the source has them no longer.
+    its `missing_days` (`missing_weeks` …), and its `kept_messages`, which are stored though the source has
+    them no longer; of a coarser grain also its `stale_weeks` …, which are older than their days.
     """
     _require(rollup, ROLLUPS, "a rollup")
     grain = ROLLUPS[rollup]
@@ -75,7 +75,10 @@ def _known(
     """What is complete of a period; what is to come is no gap, and the current one is until it is over."""
     today = tokens.today(connection)
     covered = tokens.coverage(connection, first, min(last, max(first, today)), grain=grain, begins=begins)
-    known = covered.facts() | {"complete": covered.is_complete and last <= today}
+    known = covered.facts() | {
+        "complete": covered.is_complete and last <= today,
+        "kept_messages": covered.kept_messages,
+    }
     return known if first <= today else known | {"as_of": None, f"missing_{periods.UNITS[grain]}s": []}
 
 

@@ -290,7 +290,8 @@ def test_what_is_gone_from_the_source_is_told(checkout: Checkout, server: Server
         assert kept.code == 0, kept.said
         assert "0 changed" in kept.said
         assert (
-            "tokens_daily: 1 of the answers counted are gone from the source; sealed, they stay" in kept.said
+            "tokens_daily: 1 of the answers counted are gone from the source; sealed, they stay: "
+            in kept.said
         )
 
 

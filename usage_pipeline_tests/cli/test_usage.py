@@ -100,6 +100,17 @@ def test_how_far_back_one_user_is_shown(
     assert (meta["first_day"], meta["last_day"]) == (first, last)
 
 
+@pytest.mark.parametrize("words", [(), ("--user", "Ada"), ("--to", "2025-12-22")])
+@pytest.mark.parametrize("grain", ["weekly", "monthly", "yearly"])
+def test_a_history_that_begins_within_the_newest_period(
+    ask: Ask, history: History, grain: str, words: tuple[str, ...]
+) -> None:
+    """The period begins before the first day, which is no reason to show nothing."""
+    history.clock(START)
+    history.compute_all(START)
+    assert lines_of(ask("--grain", grain, *words))[-1][0] == "Total"
+
+
 def test_dates_stand_for_the_period_that_holds_them(ask: Ask, computed: History) -> None:
     words = ("--from", "2025-12-31", "--to", "2025-12-31", "--json")
     for grain, first in (("weekly", "2025-12-29"), ("monthly", "2025-12-01"), ("yearly", "2025-01-01")):
@@ -171,14 +182,14 @@ def test_nothing_was_computed_of_a_grain(ask: Ask, history: History) -> None:
     done = ask("--grain", "monthly")
     assert done.code == 1
     assert "no month of tokens was computed yet" in done.said
-    assert f"usage-pipeline backfill tokens_monthly --from {START} --to yesterday" in done.said
+    assert f"usage-pipeline backfill all --from {START} --to yesterday" in done.said
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (("--from", "2026-01-09", "--to", "2026-01-07"), "--from 2026-01-09 comes after --to 2026-01-07"),
-        (("--to", "2026-01-15"), "--to 2026-01-15 has not come yet"),
+        (("--to", "2026-01-19"), "--to 2026-01-19 has not come yet"),
         (("--from", "2025-12-01", "--to", "2025-12-21"), "--to 2025-12-21 lies before the first day"),
     ],
 )
@@ -191,13 +202,24 @@ def test_dates_that_make_no_sense(ask: Ask, history: History, words: tuple[str, 
     assert straddling.code == 0, "its week holds the first day"
 
 
+def test_a_day_to_come_of_a_period_that_has_begun(ask: Ask, history: History) -> None:
+    """A day stands for the period that holds it, and the current year is as good as any."""
+    history.compute_all(TODAY)
+    for grain, last in (("weekly", "2026-01-18"), ("monthly", "2026-01-31"), ("yearly", "2026-12-31")):
+        done = ask("--grain", grain, "--from", "2026-01-12", "--to", last)
+        assert lines_of(done)[-1][0] == "Total"
+        assert f"--to {TODAY}" in done.said, "no command names a day to come"
+    done = ask("--to", "2026-01-15")
+    assert (done.code, "--to 2026-01-15 has not come yet" in done.said) == (2, True)
+
+
 def test_weeks_that_were_never_computed(ask: Ask, history: History) -> None:
     history.compute(Grain.DAILY, START, TODAY)
     history.compute(Grain.WEEKLY, START)
     done = ask("--grain", "weekly", "--to", str(TODAY), "--from", str(START))
     assert (
         "Incomplete, weeks never computed: 3, the first is 2026-W01: "
-        "usage-pipeline backfill tokens_weekly --from 2025-12-29 --to 2026-01-14"
+        "usage-pipeline backfill tokens_daily tokens_weekly --from 2025-12-29 --to 2026-01-14"
     ) in done.said
 
 
@@ -207,7 +229,7 @@ def test_a_command_names_no_day_before_the_first(ask: Ask, history: History) -> 
     history.compute(Grain.MONTHLY, START, TODAY)
     history.compute(Grain.YEARLY, TODAY)
     done = ask("--grain", "yearly", "--from", "2025-01-01")
-    assert "never computed: 1, the first is 2025: usage-pipeline backfill tokens_yearly" in done.said
+    assert "never computed: 1, the first is 2025: usage-pipeline backfill tokens_daily" in done.said
     assert f"tokens_yearly --from {START} --to 2025-12-31" in done.said
 
 
@@ -243,7 +265,9 @@ def test_sealed_and_kept(ask: Ask, history: History) -> None:
     history.compute(Grain.DAILY, date(2025, 12, 30))
     done = ask("--grain", "weekly", "--to", "2026-01-01")
     assert "Complete for this week (sealed), as of 2026-01-05 00:00 UTC." in done.said
-    assert "1 message is stored that the source no longer has." in done.said
+    assert (
+        "1 message is stored that the source no longer has: usage-pipeline restatements --kept" in done.said
+    )
 
 
 def test_pruned_days_name_the_months(ask: Ask, computed: History, server: Server, database: str) -> None:

@@ -114,7 +114,7 @@ def test_a_frame_says_what_it_lacks(chat: Chat, here: Warehouse) -> None:
     today = datetime.now(UTC).date()
     assert read("tokens_daily", f"{today:%Y-%m}").attrs["complete"] is False
     assert read("tokens_daily", f"{today.year + 1}").attrs == {
-        "complete": False, "as_of": None, "missing_days": [],
+        "complete": False, "as_of": None, "missing_days": [], "kept_messages": 0,
     }  # fmt: skip
     before = read("tokens_daily", "2025-12")
     assert before.attrs["complete"] is True, "no partition begins earlier: nothing is missing"
