@@ -4,6 +4,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import termios
@@ -11,6 +12,12 @@ import time
 from pathlib import Path
 
 from usage_pipeline_tests.stack import Checkout
+
+
+def _sit_down(slave: int) -> None:
+    """Its own terminal, whose end is heard also where the suite itself ignores hangups."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
 
 
 class Terminal:
@@ -25,7 +32,7 @@ class Terminal:
                 [sys.executable, "-m", "usage_pipeline", *words], cwd=checkout.folder,
                 env=checkout.environment(TERM="xterm", CI="1"),
                 stdin=slave, stdout=slave, stderr=file if narration else slave,
-                start_new_session=True, preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0),
+                start_new_session=True, preexec_fn=lambda: _sit_down(slave),
             )  # fmt: skip
         os.close(slave)
 
