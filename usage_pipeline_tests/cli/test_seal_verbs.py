@@ -26,6 +26,7 @@ from usage_pipeline_tests.stack import Checkout, Done
 from usage_pipeline_tests.verbs import Verbs
 
 START, DAY = date(2026, 1, 1), date(2026, 1, 10)
+pytestmark = pytest.mark.once
 GRAINS = (Grain.DAILY, Grain.WEEKLY, Grain.MONTHLY, Grain.YEARLY)
 Type = Callable[..., Done]
 

@@ -16,6 +16,7 @@ from usage_pipeline_tests.serving.history import START, History, prune_days
 from usage_pipeline_tests.stack import Done
 from usage_pipeline_tests.verbs import Verbs
 
+pytestmark = pytest.mark.once
 TODAY = date(2026, 1, 14)
 Ask = Callable[..., Done]
 

@@ -16,6 +16,7 @@ from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.conftest import TEMPLATE, cloned
 
+pytestmark = pytest.mark.once
 LAST_DAY: Final = date(2026, 1, 9)  # a Friday: its week, month and year are not over
 NOW: Final = datetime(2026, 1, 10, 12, tzinfo=UTC)
 ROWS: Final = """

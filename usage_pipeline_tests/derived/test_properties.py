@@ -20,6 +20,7 @@ from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.factories import Chat, set_clock
 from usage_pipeline_tests.rollups.test_tokens import versions
 
+pytestmark = pytest.mark.once
 ROLLUPS: Final[tuple[Rollup, ...]] = (tokens.DAILY, *(step.rollup for step in LADDER))
 COLUMNS: Final = (
     "total_prompt_tokens", "total_completion_tokens", "total_tokens", "message_count", "conversation_count",
