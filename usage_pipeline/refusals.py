@@ -27,6 +27,11 @@ class Refusal(Exception):  # noqa: N818 - it is not an error: the code says no
         return " ".join("".join(parts).split())
 
 
+def as_fix(hint: str) -> str:
+    """A hint of the database's as a fix: it names our verbs in full, a fix in the form the person types."""
+    return hint.replace("usage-pipeline ", "$ ")
+
+
 def of_system(error: OSError) -> Refusal:
     """What the operating system did not let us do."""
     place = "the output" if error.filename is None else f"{error.filename}"

@@ -21,6 +21,11 @@ class Window:
     start: datetime
     end: datetime
 
+    @property
+    def last_day(self) -> date:
+        """The last day that lies in it, of a window of whole days."""
+        return self.end.date() - timedelta(days=1)
+
 
 def floor(grain: Grain, day: date) -> date:
     """The first day of the week, month or year that holds this day."""

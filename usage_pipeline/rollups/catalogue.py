@@ -23,14 +23,16 @@ def of_tokens(sql: Sequence[str]) -> dict[str, Any]:
             code_references=[_file(name) for name in sql]
         ),
         "columns_from": columns.mapping(columns.USER_TOKEN_USAGE),
-        "sql": dg.MetadataValue.md("\n".join(_shown(name) for name in sql)),
+        "sql": shown("rollups.sql", sql),
     }
+
+
+def shown(room: str, names: Sequence[str]) -> dg.MarkdownMetadataValue:
+    """Statements of a room as the page prints them."""
+    fenced = (f"```sql\n{statements.read(room, name)}```\n" for name in names)
+    return dg.MetadataValue.md("\n".join(fenced))
 
 
 def _file(name: str) -> dg.LocalFileCodeReference:
     path = files("usage_pipeline.rollups.sql").joinpath(f"{name}.sql")
     return dg.LocalFileCodeReference(file_path=str(path), line_number=1, label=f"{name}.sql")
-
-
-def _shown(name: str) -> str:
-    return f"```sql\n{statements.read('rollups.sql', name)}```\n"

@@ -7,7 +7,6 @@ from typing import Final
 import dagster as dg
 
 from usage_pipeline.rollups.rollup import Outcome
-from usage_pipeline.warehouse.ledger import Entry
 
 _WIDTH: Final = 8
 _HEIGHT: Final = 48
@@ -15,23 +14,24 @@ _HEIGHT: Final = 48
 
 def of_period(outcome: Outcome) -> Mapping[str, dg.MetadataValue]:
     """The numbers of one period and, for a day, its hours."""
-    entry = outcome.entry
     if outcome.said != "computed":
         return {"state": dg.TextMetadataValue(outcome.said)}
-    numbers = {name: dg.MetadataValue.int(number) for name, number in _numbers(outcome, entry).items()}
-    known = {**numbers, "state": dg.TextMetadataValue(_state(outcome, entry))}
-    hours = entry.hourly_rows
+    numbers = {name: dg.MetadataValue.int(number) for name, number in _numbers(outcome).items()}
+    known = {**numbers, "state": dg.TextMetadataValue(_state(outcome))}
+    hours = outcome.entry.hourly_rows
     return known if hours is None else {**known, "answers_by_hour": dg.MetadataValue.md(_picture(hours))}
 
 
-def _state(outcome: Outcome, entry: Entry) -> str:
+def _state(outcome: Outcome) -> str:
     """Sealed, open, or up to when it is computed."""
+    entry = outcome.entry
     if entry.covered_until < outcome.window.end:
         return f"{entry.state}, up to {entry.covered_until:%Y-%m-%d %H:%M} UTC"
     return entry.state
 
 
-def _numbers(outcome: Outcome, entry: Entry) -> Mapping[str, int]:
+def _numbers(outcome: Outcome) -> Mapping[str, int]:
+    entry = outcome.entry
     worked = {} if outcome.is_kept else {"duration_ms": round(outcome.seconds * 1000)}
     return {
         "dagster/partition_row_count": entry.stored_rows,

@@ -77,14 +77,17 @@ def make(
     counted = _counted(warehouse, raw[0].whole, patience_ms) if raw else 0
     rows = _expected(warehouse, raw[0].whole) if counted is None else counted
     ahead_count, ahead_until = _ahead(warehouse, patience_ms) if raw else (0, None)
-    parts = tuple(_part(warehouse, each, rows, before) for each in spans)
-    now, _ = clock(warehouse, spans[0].rollup, spans[0].whole)
+    so_far = [clock(warehouse, each.rollup, each.whole) for each in spans]
+    parts = tuple(
+        _part(warehouse, each, rows, computed, before)
+        for each, (_, computed) in zip(spans, so_far, strict=True)
+    )
+    now, _ = so_far[0]
     at_once = min(warehouse.connections, max(len(each.windows) for each in spans))
     return Plan(parts, rows, counted is not None, at_once, now, ahead_count, ahead_until)
 
 
-def _part(warehouse: Warehouse, span: Span, rows: int | None, before: Backfill | None) -> Part:
-    _, computed = clock(warehouse, span.rollup, span.whole)
+def _part(warehouse: Warehouse, span: Span, rows: int | None, computed: int, before: Backfill | None) -> Part:
     finished = _finished(warehouse, span, before) if before else 0
     whole = _raw_ms(warehouse, span, rows) if span.rollup.reads_raw else _derived_ms(warehouse, span)
     if whole is None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date
 from typing import Final
 
 import dagster as dg
@@ -50,9 +50,7 @@ def run(
     context: dg.AssetExecutionContext, warehouse: Warehouse, rollup: Rollup
 ) -> dg.MaterializeResult[None]:
     """Compute the partitions of this run; one that fails is the only one missing."""
-    days = partitions.days(list(context.partition_keys))
-    if not days:
-        raise dg.Failure("the range holds no partition: does it end before it begins?", allow_retries=False)
+    days = days_of(context)
     windows = list(calendar.windows(rollup.grain, days[0], days[-1]))
     found = settings.load()
     progress = _Progress()
@@ -103,8 +101,7 @@ def _recorded(
     if RANGE_TAG not in tags:
         yield None
         return
-    first, last = windows[0].start.date(), windows[-1].end.date() - timedelta(days=1)
-    asked = Asked((rollup.name,), first, last, code_version, len(windows))
+    asked = Asked((rollup.name,), windows[0].start.date(), windows[-1].last_day, code_version, len(windows))
     known = tags.get(BACKFILL_TAG, "")
     with backfills.held(
         warehouse, asked, run_id=context.run.run_id, root_run_id=tags.get(ROOT_RUN_TAG),
@@ -169,16 +166,26 @@ def _note(warehouse: Warehouse, rollup: Rollup, progress: _Progress, outcome: Ou
         warehouse.errand.watch(outcome)
 
 
+def days_of(context: dg.AssetExecutionContext) -> Sequence[date]:
+    """The first days of the partitions of a run; Dagster also starts one that has none."""
+    days = partitions.days(context.partition_keys)
+    if not days:
+        raise dg.Failure("the range holds no partition: does it end before it begins?", allow_retries=False)
+    return days
+
+
 def report(instance: dg.DagsterInstance, rollup: Rollup, outcomes: Iterable[Outcome]) -> None:
     """Tell Dagster what is committed and no run will: one that failed counts as nothing done."""
     for each in outcomes:
-        instance.report_runless_asset_event(
-            dg.AssetMaterialization(
-                dg.AssetKey(rollup.name),
-                partition=partitions.key(rollup.grain, each.window),
-                metadata=dict(metadata.of_period(each)),
-            )
-        )
+        key = partitions.key(rollup.grain, each.window)
+        report_partition(instance, dg.AssetKey(rollup.name), key, metadata.of_period(each))
+
+
+def report_partition(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, key: str, known: Mapping[str, dg.MetadataValue]
+) -> None:
+    """One partition is materialized, whatever becomes of the run that did it."""
+    instance.report_runless_asset_event(dg.AssetMaterialization(asset, partition=key, metadata=dict(known)))
 
 
 def _blame(rollup: Rollup, failed: Sequence[Failed]) -> str:

@@ -11,13 +11,12 @@ from usage_pipeline import settings
 from usage_pipeline.periods import calendar, partitions
 from usage_pipeline.periods.calendar import Grain, Window
 from usage_pipeline.refusals import Refusal
-from usage_pipeline.rollups import readiness
+from usage_pipeline.rollups import catalogue, readiness, runs
 from usage_pipeline.rollups import session_totals as work
 from usage_pipeline.rollups.session_totals import Kept
 from usage_pipeline.sources import session_totals as sources
 from usage_pipeline.sources import specs
 from usage_pipeline.sources.adapters import SUPABASE_CHAT, SessionTotals
-from usage_pipeline.warehouse import statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
 
 _NAMED: Final = 5
@@ -25,12 +24,11 @@ _NAMED: Final = 5
 
 def _catalogue(totals: SessionTotals) -> dict[str, Any]:
     """What the page says of the asset whatever is in it."""
-    shown = [statements.read("sources.adapters", each) for each in (totals.untrue, totals.write)]
     meaning = "Tokens of all answers of the conversation; on its owner's row, 0 on others."
     return {
         "dagster/table_name": totals.table,
         "dagster/column_schema": dg.TableSchema([dg.TableColumn(totals.column, description=meaning)]),
-        "sql": dg.MetadataValue.md("\n".join(f"```sql\n{each}```\n" for each in shown)),
+        "sql": catalogue.shown("sources.adapters", [totals.untrue, totals.write]),
     }
 
 
@@ -55,15 +53,13 @@ def session_totals(
     number is that of all answers of the conversation, of every day. No other column and no other row is
     written; what the column cannot hold is left as it is and reported.
     """
-    days = partitions.days(list(context.partition_keys))
-    if not days:
-        raise dg.Failure("the range holds no partition: does it end before it begins?", allow_retries=False)
+    days = runs.days_of(context)
     whole = Window(calendar.midnight(days[0]), calendar.window(Grain.DAILY, days[-1]).end)
     try:
         touched, kept = _keep(warehouse, whole)
     except Refusal as refusal:
         raise dg.Failure(str(refusal), allow_retries=False) from None
-    found = {calendar.midnight(day): touched.get(calendar.midnight(day), []) for day in days}
+    found = {midnight: touched.get(midnight, []) for midnight in map(calendar.midnight, days)}
     if kept.held:
         _report(context, {day: ids for day, ids in found.items() if kept.held.isdisjoint(ids)}, kept)
         raise dg.Failure(_blame(kept.held))
@@ -99,11 +95,7 @@ def _numbers(ids: Sequence[UUID], kept: Kept) -> Mapping[str, dg.MetadataValue]:
 def _report(context: dg.AssetExecutionContext, done: Mapping[datetime, Sequence[UUID]], kept: Kept) -> None:
     """Tell Dagster which days are whole before the run fails: a failed run counts as nothing done."""
     for day, ids in done.items():
-        context.instance.report_runless_asset_event(
-            dg.AssetMaterialization(
-                context.asset_key, partition=_key(day), metadata=dict(_numbers(ids, kept))
-            )
-        )
+        runs.report_partition(context.instance, context.asset_key, _key(day), _numbers(ids, kept))
 
 
 def _blame(held: Iterable[UUID]) -> str:

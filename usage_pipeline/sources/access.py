@@ -6,6 +6,7 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from usage_pipeline import refusals
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.sources.adapters import ADAPTERS, Adapter, Column, Table
 from usage_pipeline.warehouse import statements
@@ -23,7 +24,6 @@ class Access:
 
     table_name: str
     role: str
-    table_exists: bool
     has_row_security: bool
     obstacle: str | None
     remedy: str
@@ -128,5 +128,5 @@ def require_readable(connection: Connection, adapter: Adapter, role: Role) -> No
             raise Refusal(
                 f"the source table {access.table_name} cannot be read whole",
                 why=access.obstacle,
-                fix=access.remedy.replace("usage-pipeline ", "$ "),
+                fix=refusals.as_fix(access.remedy),
             )

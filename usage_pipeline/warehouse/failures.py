@@ -8,6 +8,7 @@ from typing import Final
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
+from usage_pipeline import refusals
 from usage_pipeline.refusals import ATTENTION, FAILED, REFUSED, Refusal
 
 
@@ -146,7 +147,7 @@ def _refusal(error: psycopg.Error, place: str) -> Refusal:
 
 def _ours(error: psycopg.Error, exit_code: int) -> Refusal:
     """What a function of ours refuses: it says what, why and the fix itself."""
-    fix = (error.diag.message_hint or "").replace("usage-pipeline ", "$ ")
+    fix = refusals.as_fix(error.diag.message_hint or "")
     return Refusal(_primary(error), why=error.diag.message_detail or "", fix=fix, exit_code=exit_code)
 
 

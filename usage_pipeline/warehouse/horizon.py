@@ -9,8 +9,8 @@ from usage_pipeline.warehouse import statements
 
 def read(connection: Connection, family: str) -> date | None:
     """The first day whose raw rows are declared to stand; None: all of them do."""
-    row = statements.run(connection, "warehouse.sql", "horizon", family=family).one_or_none()
-    return row.begins_at.date() if row is not None and row.begins_at is not None else None
+    begins_at = statements.run(connection, "warehouse.sql", "horizon", family=family).scalar_one_or_none()
+    return begins_at.date() if isinstance(begins_at, datetime) else None
 
 
 def declare(connection: Connection, family: str, begins_at: datetime | None) -> None:

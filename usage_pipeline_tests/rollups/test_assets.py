@@ -22,6 +22,7 @@ from usage_pipeline.warehouse import backfills
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.factories import NOON, Chat, set_clock
+from usage_pipeline_tests.rollups import launching
 
 FIRST = NOON.date()
 
@@ -35,30 +36,11 @@ def instance() -> Iterator[dg.DagsterInstance]:
 def materialize(
     instance: dg.DagsterInstance, warehouse: Warehouse, first: date, last: date, **more: str
 ) -> dg.ExecuteInProcessResult:
-    return dg.materialize(
-        [tokens_daily, *specs.specs()],
-        selection=[tokens_daily],
-        instance=instance,
-        resources={"warehouse": warehouse},
-        raise_on_error=False,
-        tags={
-            "dagster/asset_partition_range_start": first.isoformat(),
-            "dagster/asset_partition_range_end": last.isoformat(),
-            **{f"dagster/{name}": value for name, value in more.items()},
-        },
-    )
+    return launching.launch(tokens_daily, instance, warehouse, first, last, **more)
 
 
 def numbers(instance: dg.DagsterInstance) -> Mapping[str | None, Mapping[str, object]]:
-    """The metadata of each partition, as the page shows it."""
-    records = instance.fetch_materializations(dg.AssetKey("tokens_daily"), limit=100).records
-    return {
-        record.partition_key: {
-            name: value.value for name, value in record.asset_materialization.metadata.items()
-        }
-        for record in reversed(records)  # the newest comes last and stays
-        if record.asset_materialization
-    }
+    return launching.shown(instance, "tokens_daily")
 
 
 def test_a_range_is_one_run_with_a_word_for_each_day(

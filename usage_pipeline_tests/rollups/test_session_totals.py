@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date, timedelta
 from uuid import UUID
@@ -18,12 +18,12 @@ from usage_pipeline.periods import partitions
 from usage_pipeline.rollups import session_totals as work
 from usage_pipeline.rollups.session_totals_asset import session_totals
 from usage_pipeline.sources import session_totals as switch
-from usage_pipeline.sources import specs
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
 from usage_pipeline.warehouse import embedded, statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.factories import NOON, Chat
+from usage_pipeline_tests.rollups import launching
 from usage_pipeline_tests.rollups.test_assets import events
 from usage_pipeline_tests.sources.shapes import SHAPES
 
@@ -60,27 +60,11 @@ def enabled(warehouse: Warehouse) -> Warehouse:
 def run(
     instance: dg.DagsterInstance, warehouse: Warehouse, first: date = FIRST, last: date = FIRST
 ) -> dg.ExecuteInProcessResult:
-    return dg.materialize(
-        [session_totals, *specs.specs()],
-        selection=[session_totals],
-        instance=instance,
-        resources={"warehouse": warehouse},
-        raise_on_error=False,
-        tags={
-            "dagster/asset_partition_range_start": first.isoformat(),
-            "dagster/asset_partition_range_end": last.isoformat(),
-        },
-    )
+    return launching.launch(session_totals, instance, warehouse, first, last)
 
 
-def numbers(instance: dg.DagsterInstance) -> dict[str | None, dict[str, object]]:
-    """The metadata of each partition, as the page shows it."""
-    records = instance.fetch_materializations(dg.AssetKey("session_totals"), limit=100).records
-    return {
-        record.partition_key: {name: each.value for name, each in event.metadata.items()}
-        for record in reversed(records)  # the newest comes last and stays
-        if (event := record.asset_materialization)
-    }
+def numbers(instance: dg.DagsterInstance) -> Mapping[str | None, Mapping[str, object]]:
+    return launching.shown(instance, "session_totals")
 
 
 def stored(chat: Chat) -> dict[UUID, int | None]:

@@ -1,20 +1,6 @@
 -- aggregate_user_token_usage: brings one user's row of one period up to date; for who calls it from SQL, by the name
 -- and arguments the application's developers know. It is a run of the period, narrowed to the user where that can be.
 
-create or replace function usage_private.has_partition(period_type text, period_start timestamptz)
-returns boolean
-language sql stable parallel safe
-as $$
-  select exists (
-    select
-    from pg_catalog.pg_class part
-    join pg_catalog.pg_namespace place on place.oid = part.relnamespace and place.nspname = 'usage_parts'
-    where part.relname = 'user_token_usage_' || has_partition.period_type || '_' || case has_partition.period_type
-      when 'daily' then pg_catalog.to_char(has_partition.period_start at time zone 'UTC', 'YYYY_MM')
-      else pg_catalog.to_char(has_partition.period_start at time zone 'UTC', 'YYYY') end
-  )
-$$;
-
 create or replace function usage.aggregate_user_token_usage(
   p_user_id uuid, p_period_start timestamptz, p_period_end timestamptz, p_period_type text
 )

@@ -4,11 +4,23 @@
 -- user: the seed's function, one user of a day, or of a period that was never computed.
 -- said: computed, or why nothing was: pruned; before the horizon.
 
+create or replace function usage_private.has_partition(period_type text, period_start timestamptz)
+returns boolean
+language sql stable parallel safe
+as $$
+  select exists (
+    select
+    from pg_catalog.pg_class part
+    join pg_catalog.pg_namespace place on place.oid = part.relnamespace and place.nspname = 'usage_parts'
+    where part.relname = usage_private.partition_name(has_partition.period_type, has_partition.period_start)
+  )
+$$;
+
 create or replace function usage_private.run_tokens(
   p_rollup text, p_start timestamptz, p_intent text, p_user uuid, p_reason text, p_run_id text, p_code_version text
 )
 returns table (
-  said text, period_end timestamptz, inserted bigint, updated bigint, deleted bigint, totals_before jsonb
+  said text, inserted bigint, updated bigint, deleted bigint, totals_before jsonb
 )
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp set timezone = 'UTC' set plan_cache_mode = force_custom_plan
@@ -97,7 +109,7 @@ begin
     end if;
     delete from usage.rollup_ledger ledger
     where ledger.rollup = p_rollup and ledger.period_start = p_start and led.state is null;
-    return query select 'pruned', ends, 0::bigint, 0::bigint, 0::bigint, '{}'::jsonb;
+    return query select 'pruned', 0::bigint, 0::bigint, 0::bigint, '{}'::jsonb;
     return;
   end if;
   if p_intent = 'user' and led.state = 'sealed' then
@@ -183,7 +195,7 @@ begin
     end if;
     if led.state is null then
       delete from usage.rollup_ledger ledger where ledger.rollup = p_rollup and ledger.period_start = p_start;
-      return query select 'before the horizon', ends, 0::bigint, 0::bigint, 0::bigint, '{}'::jsonb;
+      return query select 'before the horizon', 0::bigint, 0::bigint, 0::bigint, '{}'::jsonb;
       return;
     end if;
     stands_as_it_is := true;
@@ -237,7 +249,7 @@ begin
       computed_at = clock
     where ledger.rollup = p_rollup and ledger.period_start = p_start;
     return query select
-      'computed', ends, written.inserted, written.updated, written.deleted, coalesce(led.totals, '{}');
+      'computed', written.inserted, written.updated, written.deleted, coalesce(led.totals, '{}');
     return;
   end if;
 
@@ -283,6 +295,6 @@ begin
     duration_ms = pg_catalog.round(1000 * extract(epoch from pg_catalog.clock_timestamp() - began))::bigint
   where ledger.rollup = p_rollup and ledger.period_start = p_start;
   return query select
-    'computed', ends, written.inserted, written.updated, written.deleted, coalesce(led.totals, '{}');
+    'computed', written.inserted, written.updated, written.deleted, coalesce(led.totals, '{}');
 end
 $$;

@@ -3,13 +3,13 @@
 
 create or replace function usage_private.table_access(tables text[], roles text[])
 returns table (
-  table_name text, role text, table_exists boolean, has_row_security boolean, obstacle text, remedy text
+  table_name text, role text, has_row_security boolean, obstacle text, remedy text
 )
 language sql stable parallel safe
 as $$
   -- One row per table and role; obstacle: why the role would read less than everything, NULL if it reads all rows.
   select
-    held.table_name, held.role, held.table_exists, held.has_row_security,
+    held.table_name, held.role, held.has_row_security,
     case
       when not held.table_exists then 'the table does not exist'
       when not held.may_use_schema then held.role || ' has no usage on its schema'

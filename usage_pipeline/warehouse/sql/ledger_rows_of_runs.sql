@@ -2,10 +2,8 @@
 -- is not finished, nor what was made from a period below that has changed since.
 -- Binds: rollup, window_start, window_end, run_ids, code_version.
 select
-  ledger.period_start, ledger.period_end, ledger.state, ledger.covered_until,
-  coalesce(ledger.source_rows, 0) as source_rows, coalesce(ledger.unattributed_rows, 0) as unattributed_rows,
-  coalesce(ledger.total_only_rows, 0) as total_only_rows, coalesce(ledger.unmetered_rows, 0) as unmetered_rows,
-  coalesce(ledger.refused_rows, 0) as refused_rows, ledger.stored_rows,
+  ledger.period_start, ledger.period_end, ledger.state, ledger.covered_until, ledger.source_rows,
+  ledger.unattributed_rows, ledger.total_only_rows, ledger.unmetered_rows, ledger.refused_rows, ledger.stored_rows,
   ledger.hourly_rows, ledger.totals, ledger.checksum, ledger.kept_rows
 from usage.rollup_ledger ledger
 where ledger.rollup = :rollup

@@ -12,6 +12,7 @@ drop policy only_what_was_made_to_be_locked on usage.rollup_ledger;
 revoke delete on usage.rollup_ledger from usage_writer;
 alter table usage.backfills drop column period_count;
 alter table usage.rollup_ledger drop column kept, drop column kept_rows, drop column below;
+revoke execute on function usage_private.partition_name(text, timestamptz) from usage_writer, usage_reader;
 drop table usage.restatements;
 drop table usage.source_horizon;
 drop table usage.rollup_policy;

@@ -72,6 +72,7 @@ begin
   end loop;
 end
 $$;
+grant execute on function usage_private.partition_name(text, timestamptz) to usage_writer, usage_reader;
 grant insert, update on usage.rollup_policy, usage.source_horizon to usage_writer;
 grant insert (rollup, period_start, user_id, before, after, reason, run_id, restated_at)
   on usage.restatements to usage_writer; -- not the transaction: nobody records a change for another one
