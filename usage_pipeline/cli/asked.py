@@ -1,7 +1,7 @@
-"""What the verbs of the seal are asked for: an asset, a range, a person; and how they tell what they did."""
+"""What every verb over a range is asked for: an asset, days, a person; and how it tells what it did."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,8 @@ from usage_pipeline.refusals import USAGE, Refusal
 from usage_pipeline.warehouse.connections import Role, Warehouse
 
 if TYPE_CHECKING:
-    from usage_pipeline.rollups.ranges import Failed
+    from usage_pipeline.derived.restatement import Standing
+    from usage_pipeline.rollups.ranges import Done, Failed
     from usage_pipeline.rollups.rollup import Outcome, Rollup
     from usage_pipeline.serving.people import Person
     from usage_pipeline.settings import Settings
@@ -104,6 +105,25 @@ def bounds(windows: Sequence[Window], start: date = date.min) -> str:
 def count(number: int, thing: str) -> str:
     """So many of a thing."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def left(periods: "Iterable[Standing]", wanted: str) -> "dict[str, list[Standing]]":
+    """What stays as it is where a verb takes the `wanted` state, by the reason."""
+    reasons = {"none": "never computed", "partial": "never computed", wanted: "before the source's horizon"}
+    found: dict[str, list[Standing]] = {}
+    for each in periods:
+        if not each.stands(wanted):
+            found.setdefault(reasons.get(each.state, each.state), []).append(each)
+    return found
+
+
+def parted(ended: "Iterable[Done[Outcome] | Failed]") -> "tuple[list[Outcome], list[Failed]]":
+    """What was done, and what was refused."""
+    from usage_pipeline.rollups.ranges import Failed
+
+    known = list(ended)
+    failed = [each for each in known if isinstance(each, Failed)]
+    return [each.result for each in known if not isinstance(each, Failed)], failed
 
 
 def differences(grain: Grain, outcomes: "Sequence[Outcome]") -> list[str]:

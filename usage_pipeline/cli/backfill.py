@@ -1,9 +1,8 @@
 """`backfill ASSET… | all --from --to`: a plan, one run an asset on the stack's instance, what changed."""
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from uuid import uuid4
 
 import click
 
-from usage_pipeline.cli import backfill_blame, backfill_job, backfill_words, console, stack, typed
+from usage_pipeline.cli import asked, backfill_blame, backfill_job, backfill_words, console, stack, typed
 from usage_pipeline.cli.backfill_job import Job
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.warehouse import backfills, errand, session
@@ -61,11 +60,11 @@ def backfill(
     with stack.ending_on_signals(), session.opened(dagster=not dry_run) as (found, _):
         job = backfill_job.asked_for(found, assets, first, last)
         job = replace(job, before=None) if restart else job
-        asks = not yes and sys.stdin.isatty() and sys.stderr.isatty()
+        asks = not yes and asked.is_terminal()
         _plan(job, waits=asks or dry_run, say=click.echo if dry_run else console.narrate)
         if dry_run:
             return
-        if asks and not _agrees():
+        if asks and not asked.agrees("Go on?", default=True):
             console.narrate("Nothing was computed.")
             return
         began = time.perf_counter()
@@ -74,15 +73,6 @@ def backfill(
         console.narrate(line)
     for line in backfill_blame.gaps(found, job, outcomes, datetime.now(UTC).date()):
         console.narrate(line)
-
-
-def _agrees() -> bool:
-    """Enter goes on; an interrupt is a no."""
-    try:
-        return click.confirm("Go on?", default=True, err=True)
-    except click.Abort:
-        console.narrate("")
-        return False
 
 
 def run(found: "Settings", names: Sequence[str], first: date, last: date) -> "list[Outcome]":
@@ -122,16 +112,12 @@ def _run(found: "Settings", job: Job) -> "list[Outcome]":
     return outcomes
 
 
-@contextmanager
-def _held(job: Job, run_id: str) -> Iterator[Held]:
+def _held(job: Job, run_id: str) -> AbstractContextManager[Held]:
     """The record of the whole command: a new one, or the one that it goes on with."""
     from usage_pipeline.definitions import warehouse
 
     before = job.before.id if job.before else None
-    with backfills.held(
-        warehouse, job.asked, run_id=run_id, root_run_id=None, backfill_id=before
-    ) as held:  # fmt: skip
-        yield held
+    return backfills.held(warehouse, job.asked, run_id=run_id, root_run_id=None, backfill_id=before)
 
 
 def _broken(

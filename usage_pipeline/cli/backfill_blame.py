@@ -1,11 +1,11 @@
 """What `backfill` says of periods that are missing or not whole at its end: which, why, and what helps."""
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from usage_pipeline import settings
-from usage_pipeline.cli import backfill_words
+from usage_pipeline.cli import asked, backfill_words
 from usage_pipeline.periods.calendar import Window
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.serving import periods
@@ -102,18 +102,14 @@ def _command(found: "Settings", assets: Sequence[str], broken: Sequence[Broken])
     others = [each.window for _, failed in broken[1:] for each in failed]
     if not broken[0][0].rollup.reads_raw or any(not _meet(each, whole) for each in others):
         whole = _range([each.window for _, failed in broken for each in failed])
-    first, last = _within(found, whole)
-    return f"$ backfill {names} --from {first} --to {last}"
+    return f"$ backfill {names} {asked.bounds([whole], found.start)}"
 
 
 def _with_those_below(names: Sequence[str]) -> Iterator[str]:
     """These assets and what they are made from, in their order."""
-    from usage_pipeline.derived.ladder import LADDER, ROLLUPS
+    from usage_pipeline.derived.ladder import ROLLUPS
 
-    wanted = set(names)
-    for step in reversed(LADDER):
-        if step.rollup.name in wanted:
-            wanted.add(f"{step.rollup.family}_{step.below}")
+    wanted = {periods.asset(each) for name in names for each in periods.chain(ROLLUPS[name].grain)}
     return (name for name in ROLLUPS if name in wanted)
 
 
@@ -123,9 +119,3 @@ def _range(windows: Sequence[Window]) -> Window:
 
 def _meet(one: Window, other: Window) -> bool:
     return one.start < other.end and other.start < one.end
-
-
-def _within(found: "Settings", whole: Window) -> tuple[date, date]:
-    """Its days that have a partition."""
-    last = whole.end.date() - timedelta(days=1)
-    return max(whole.start.date(), found.start), min(last, datetime.now(UTC).date())

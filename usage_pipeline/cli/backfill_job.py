@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from usage_pipeline.periods import calendar
+from usage_pipeline.cli import asked
 from usage_pipeline.refusals import REFUSED, USAGE, Refusal
 from usage_pipeline.warehouse import backfills
 from usage_pipeline.warehouse.backfills import Asked, Backfill
@@ -70,7 +70,8 @@ def asked_for(found: "Settings", names: Sequence[str], first: date, last: date) 
     from usage_pipeline.rollups.rollup import Span
 
     chosen = _chosen(names)
-    check_range(found, chosen, first, last)
+    for each in chosen:
+        asked.check_range(found, each.grain, first, last)
     adapter = readiness.require(warehouse, found.token_source)
     version = readiness.code_version(_own_version(chosen), adapter)
     job = _job(tuple(Span.holding(each, first, last) for each in chosen), first, last, version)
@@ -119,27 +120,6 @@ def _unfinished(warehouse: Warehouse, job: Job) -> Backfill | None:
             exit_code=REFUSED,
         )
     return before
-
-
-def check_range(found: "Settings", chosen: "Sequence[Rollup]", first: date, last: date) -> None:
-    """Both days are inclusive, in order, and lie in periods that have a partition."""
-    today = datetime.now(UTC).date()
-    if first > last:
-        raise Refusal(f"--from {first} comes after --to {last}", fix="swap the two dates", exit_code=USAGE)
-    if any(calendar.floor(each.grain, first) < calendar.floor(each.grain, found.start) for each in chosen):
-        raise Refusal(
-            f"--from {first} lies before the first day {found.start}",
-            why="no partition begins earlier",
-            fix=f"$ sources start {first}",
-            exit_code=USAGE,
-        )
-    if last > today:
-        raise Refusal(
-            f"--to {last} has not come yet",
-            why=f"today is {today} (UTC)",
-            fix=f"end the range on {today} or before",
-            exit_code=USAGE,
-        )
 
 
 def _check_clock(warehouse: Warehouse, job: Job, last: date) -> None:

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from usage_pipeline import settings
+from usage_pipeline.cli import asked
 from usage_pipeline.periods.calendar import Grain, Window
+from usage_pipeline.serving import periods
 from usage_pipeline.warehouse.backfills import Backfill
 
 if TYPE_CHECKING:
@@ -18,13 +20,6 @@ _COMPARED: Final = ("message_count", "total_tokens")
 _LEFT_OUT: Final = {
     "pruned": "stay pruned, the coarser periods hold them",
     "before the horizon": "begin before the source's horizon and count as computed and empty",
-}
-_UNITS: Final = {
-    Grain.HOURLY: "hour",
-    Grain.DAILY: "day",
-    Grain.WEEKLY: "week",
-    Grain.MONTHLY: "month",
-    Grain.YEARLY: "year",
 }
 
 
@@ -74,7 +69,7 @@ def key(span: "Span", window: Window) -> str:
 
 def count(grain: Grain, number: int) -> str:
     """So many days, weeks, months or years."""
-    return f"{number:,} {_UNITS[grain]}{'' if number == 1 else 's'}"
+    return asked.count(number, periods.UNITS[grain])
 
 
 def counts(names: "Iterable[str]") -> str:
@@ -103,15 +98,12 @@ def _duration(seconds: float) -> str:
 def summary(job: "Job", outcomes: "Sequence[Outcome]", seconds: float) -> list[str]:
     """What a backfill did: the sums, and the periods that were known and are different now."""
     fresh = [each for each in outcomes if each.said == "computed" and not each.is_kept]
-    inserted, updated, deleted = (
-        sum(getattr(each, name) for each in fresh) for name in ("inserted", "updated", "deleted")
-    )
     changed = sum(each.changed > 0 for each in fresh)
     kept = sum(each.is_kept for each in outcomes)
     return [
         f"{counts(each.rollup for each in fresh)} computed{_source(job, fresh)} in {seconds:.1f} s, "
         f"{changed:,} changed" + (f"; {kept:,} stood already" if kept else ""),
-        f"rows inserted {inserted:,} · updated {updated:,} · deleted {deleted:,}",
+        asked.rows(fresh),
         *_differences(job, [each for each in fresh if each.changed and each.before]),
         *_kept(job, fresh),
         *_not_computed(job, outcomes),
@@ -134,8 +126,7 @@ def _differences(job: "Job", changed: "Sequence[Outcome]") -> Iterator[str]:
         name = f"{each.rollup:<14}  " if len(spans) > 1 else ""
         yield f"  {name}{key(spans[each.rollup], each.window)}  {answers:+,} answers  {tokens:+,} tokens"
     if len(changed) > _CHANGES_SHOWN:
-        rest = len(changed) - _CHANGES_SHOWN
-        yield f"  and {rest:,} period{'' if rest == 1 else 's'} more"
+        yield f"  and {asked.count(len(changed) - _CHANGES_SHOWN, 'period')} more"
 
 
 def _kept(job: "Job", fresh: "Sequence[Outcome]") -> Iterator[str]:

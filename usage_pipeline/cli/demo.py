@@ -178,23 +178,18 @@ def _first_due(warehouse: "Warehouse", story: "Story") -> date:
 
     Where a coarser period lacks, everything: it is due from its first day, and may lie anywhere.
     """
-    from usage_pipeline.serving import tokens
+    from usage_pipeline.serving import periods, tokens
     from usage_pipeline.warehouse.connections import Role
 
-    if not _is_computed(warehouse, story):
-        return story.first_day
-    late = story.chapter("offline")
     with warehouse.begin(Role.READER) as connection:
-        gaps = tokens.coverage(connection, story.first_day, story.last_day)
-    return min([*gaps.missing, *gaps.partial, late.first_day if late else story.first_day])
-
-
-def _is_computed(warehouse: "Warehouse", story: "Story") -> bool:
-    """Whether every coarser period of the story was."""
-    from usage_pipeline.rollups import planning
-
-    coarser = [each for each in _spans(story) if not each.rollup.reads_raw]
-    return all(planning.clock(warehouse, each.rollup, each.whole)[1] == len(each.windows) for each in coarser)
+        days, *coarser = (
+            tokens.coverage(connection, story.first_day, story.last_day, grain=each)
+            for each in periods.GRAINS
+        )
+    late = story.chapter("offline")
+    if late is None or any(each.missing for each in coarser):
+        return story.first_day
+    return min([*days.missing, *days.partial, late.first_day])
 
 
 def _spans(story: "Story") -> "list[Span]":

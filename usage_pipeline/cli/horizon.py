@@ -8,6 +8,7 @@ import click
 from usage_pipeline.cli import asked, console
 from usage_pipeline.periods import calendar
 from usage_pipeline.refusals import REFUSED, USAGE, Refusal
+from usage_pipeline.rollups.tokens import DAILY, FAMILY
 from usage_pipeline.warehouse import session
 from usage_pipeline.warehouse.connections import Role
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from usage_pipeline.settings import Settings
     from usage_pipeline.warehouse.connections import Warehouse
 
-FAMILY: Final = "tokens"
 _EXAMPLES: Final = """\b
 Examples:
   usage-pipeline sources horizon 2026-01-01
@@ -108,12 +108,11 @@ def _not_computed(found: "Settings", warehouse: "Warehouse", day: date) -> list[
 def _fixed(found: "Settings", warehouse: "Warehouse", before: date | None, day: date) -> int:
     """How many computed days are no longer read again, that were until now."""
     from usage_pipeline.derived import restatement
-    from usage_pipeline.rollups import tokens
 
     first = max(found.start, before or date.min)
     if day <= first:
         return 0
-    days = restatement.standing(warehouse, tokens.DAILY, first, day - timedelta(days=1))
+    days = restatement.standing(warehouse, DAILY, first, day - timedelta(days=1))
     return sum(each.state in restatement.COMPUTED for each in days)
 
 

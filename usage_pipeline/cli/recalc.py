@@ -15,7 +15,6 @@ from usage_pipeline.warehouse import session
 
 if TYPE_CHECKING:
     from usage_pipeline.derived.recalculation import Part
-    from usage_pipeline.derived.restatement import Standing
     from usage_pipeline.rollups.ranges import Done, Failed
     from usage_pipeline.rollups.rollup import Outcome
     from usage_pipeline.serving.people import Person
@@ -55,22 +54,14 @@ def recalc(who: str, first: date, last: date) -> None:
             for each in recalculation.run(warehouse, chosen, person.user_id, f"recalc {uuid4()}"):
                 ended.append(each)
                 progress.advance()
-        _tell(parts, ended, person, found.start)
-        reported.report(found, [each.result for each in ended if _is_done(each)])  # type: ignore[union-attr]
-    asked.end([each for each in ended if not _is_done(each)], "recalculated")  # type: ignore[misc]
+        outcomes, failed = asked.parted(ended)
+        _tell(parts, outcomes, person, found.start)
+        reported.report(found, outcomes)
+    asked.end(failed, "recalculated")
 
 
-def _is_done(each: "Done[Outcome] | Failed") -> bool:
-    from usage_pipeline.rollups.ranges import Done
-
-    return isinstance(each, Done)
-
-
-def _tell(
-    parts: "Sequence[Part]", ended: "Sequence[Done[Outcome] | Failed]", person: "Person", start: date
-) -> None:
+def _tell(parts: "Sequence[Part]", outcomes: "Sequence[Outcome]", person: "Person", start: date) -> None:
     name = console.printable(person.label or str(person.user_id))
-    outcomes = [each.result for each in ended if _is_done(each)]  # type: ignore[union-attr]
     console.narrate(f"{name}, recalculated:")
     for part in parts:
         done = [each for each in outcomes if each.rollup == part.rollup.name]
@@ -84,21 +75,12 @@ def _left(parts: "Sequence[Part]", person: "Person", start: date) -> list[str]:
     """What stays as it is, a line a reason, with the command that is for it."""
     lines = []
     for part in parts:
-        for why, periods in _reasons(part).items():
+        for why, periods in asked.left(part.periods, "open").items():
             windows = [each.window for each in periods]
             fix = _fix(part.rollup.name, why, asked.bounds(windows, start), person)
             named = asked.periods(part.rollup.grain, windows)
             lines.append(f"{part.rollup.name} left as it is, {len(windows):,} {why}: {named}{fix}")
     return lines
-
-
-def _reasons(part: "Part") -> "dict[str, list[Standing]]":
-    found: dict[str, list[Standing]] = {}
-    for each in part.left:
-        why = {"none": "never computed", "partial": "never computed"}.get(each.state, each.state)
-        why = "before the source's horizon" if each.is_before_horizon and why == "open" else why
-        found.setdefault(why, []).append(each)
-    return found
 
 
 def _fix(name: str, why: str, bounds: str, person: "Person") -> str:
@@ -112,7 +94,7 @@ def _fix(name: str, why: str, bounds: str, person: "Person") -> str:
 
 def _nothing_open(parts: "Sequence[Part]", person: "Person", start: date, first: date, last: date) -> Refusal:
     """Of the days it is said why; the periods above follow from them."""
-    days = _reasons(parts[0])
+    days = asked.left(parts[0].periods, "open")
     main = max(days, key=lambda why: len(days[why]))
     bounds = asked.bounds([each.window for each in days[main]], start)
     _, _, fix = _fix(parts[0].rollup.name, main, bounds, person).partition(": ")

@@ -42,16 +42,12 @@ class _Plan:
 
     @property
     def sealed(self) -> "list[Standing]":
-        return [each for each in self.periods if each.state == "sealed" and not each.is_before_horizon]
+        return [each for each in self.periods if each.stands("sealed")]
 
     @property
     def left(self) -> "dict[str, list[Standing]]":
         """What stays as it is, by the reason."""
-        found: dict[str, list[Standing]] = {}
-        for each in self.periods:
-            if each not in self.sealed:
-                found.setdefault(_reason(each), []).append(each)
-        return found
+        return asked.left(self.periods, "sealed")
 
 
 @click.command(epilog=_EXAMPLES)
@@ -83,7 +79,7 @@ def restate(
         )  # fmt: skip
     with session.opened() as (found, warehouse):
         asked.check_range(found, rollup.grain, first, last)
-        _require(warehouse, found.token_source)
+        readiness.require(warehouse, found.token_source)
         person = asked.person(warehouse, who) if who is not None else None
         user_id = person.user_id if person else None
         wish = restatement.Wish(rollup, user_id, str(reason).strip(), accept_loss, f"restate {uuid4()}")
@@ -102,12 +98,6 @@ def restate(
     asked.end(failed, "restated")
 
 
-def _require(warehouse: "Warehouse", chosen: str | None) -> None:
-    from usage_pipeline.rollups import readiness
-
-    readiness.require(warehouse, chosen)
-
-
 def _plan(warehouse: "Warehouse", wish: "Wish", person: "Person | None", first: date, last: date) -> _Plan:
     """Looked at without a write; where a loss would be accepted, the source is read to say how much."""
     from usage_pipeline.derived import restatement
@@ -123,12 +113,6 @@ def _plan(warehouse: "Warehouse", wish: "Wish", person: "Person | None", first: 
                 plan.losses.extend([found] if found.user_count else [])
                 progress.advance()
     return plan
-
-
-def _reason(each: "Standing") -> str:
-    if each.state == "sealed":
-        return "before the source's horizon"
-    return {"none": "never computed", "partial": "never computed"}.get(each.state, each.state)
 
 
 def _stands_from(warehouse: "Warehouse", wish: "Wish") -> date | None:
@@ -229,13 +213,14 @@ def _run(warehouse: "Warehouse", plan: _Plan) -> "tuple[list[Outcome], list[Fail
 
     windows = [each.window for each in plan.sealed]
     with console.bar(plan.wish.rollup.name, len(windows)) as progress:
-        restated = list(_watched(restatement.run(warehouse, plan.wish, windows), progress.advance))
-    done, failed = _parted(restated)
+        done, failed = asked.parted(
+            _watched(restatement.run(warehouse, plan.wish, windows), progress.advance)
+        )
     console.narrate(f"{asked.count(len(done), 'period')} restated, {asked.rows(done)}")
     for line in asked.differences(plan.wish.rollup.grain, done):
         console.narrate(line)
-    followed, refused = _parted(
-        list(restatement.follow(warehouse, plan.wish, [each.window for each in done])) if done else []
+    followed, refused = asked.parted(
+        restatement.follow(warehouse, plan.wish, [each.window for each in done]) if done else ()
     )
     _tell_followed(followed)
     _tell_kept(plan, [*done, *followed])
@@ -250,17 +235,10 @@ def _watched(
         yield each
 
 
-def _parted(ended: "Sequence[Done[Outcome] | Failed]") -> "tuple[list[Outcome], list[Failed]]":
-    from usage_pipeline.rollups.ranges import Failed
-
-    failed = [each for each in ended if isinstance(each, Failed)]
-    return [each.result for each in ended if not isinstance(each, Failed)], failed
-
-
 def _tell_followed(outcomes: "Sequence[Outcome]") -> None:
     for each in outcomes:
         rollup = asked.rollup(each.rollup)
-        changed = f"{asked.rows([each])}" if each.changed else "unchanged"
+        changed = asked.rows([each]) if each.changed else "unchanged"
         console.narrate(f"{each.rollup} of {asked.period(rollup.grain, each.window)} followed: {changed}")
 
 

@@ -11,6 +11,7 @@ import click
 from usage_pipeline import settings
 from usage_pipeline.cli import console, horizon, session_totals
 from usage_pipeline.refusals import ATTENTION, USAGE, Refusal
+from usage_pipeline.rollups.tokens import FAMILY
 from usage_pipeline.warehouse import session
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def sources(context: click.Context, all_of_them: bool, as_json: bool) -> None:
             adapter = access.active(connection, found.token_source)
         with warehouse.begin(Role.READER) as connection:
             made = report.make(connection, adapter.name, since=found.start if all_of_them else None)
-            begins = horizons.read(connection, horizon.FAMILY)
+            begins = horizons.read(connection, FAMILY)
     if as_json:
         console.emit_json(asdict(made), needs_attention=made.needs_attention, horizon=begins)
     else:
@@ -72,8 +73,7 @@ def start(day: date) -> None:
     console.narrate(
         f"The first day is {day} (it was {found.start}); a running web server shows it once reloaded."
     )
-    _tell_database()
-    left_out = _left_out(day)
+    left_out = _told_database(day)
     if left_out:
         console.narrate(f"{left_out:,} answers lie before it: no partition holds them.", style="yellow")
 
@@ -82,21 +82,17 @@ sources.add_command(session_totals.enable)
 sources.add_command(session_totals.disable)
 
 
-def _tell_database() -> None:
-    """Where it can be reached now; else the next run tells it."""
-    from usage_pipeline.rollups import readiness, tokens
-
-    with suppress(Refusal), session.opened() as (found, warehouse):
-        readiness.record_policy(warehouse, tokens.FAMILY, found)
-
-
-def _left_out(day: date) -> int:
-    """How many answers no partition will hold, where the source can be asked."""
+def _told_database(day: date) -> int:
+    """The first day told where it can be now, else the next run does; how many answers no partition holds."""
+    from usage_pipeline.rollups import readiness
     from usage_pipeline.sources import report
     from usage_pipeline.warehouse.connections import Role
 
-    with suppress(Refusal), session.opened() as (_, warehouse), warehouse.begin(Role.READER) as connection:
-        return report.answers_before(connection, day)
+    with suppress(Refusal), session.opened() as (found, warehouse):
+        with suppress(Refusal):  # what we may not write, we may still count
+            readiness.record_policy(warehouse, FAMILY, found)
+        with warehouse.begin(Role.READER) as connection:
+            return report.answers_before(connection, day)
     return 0
 
 

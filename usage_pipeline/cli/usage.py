@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from usage_pipeline.cli import console, usage_records, usage_table, usage_words
+from usage_pipeline.cli import asked, console, usage_records, usage_table, usage_words
 from usage_pipeline.cli.usage_answer import Answer
 from usage_pipeline.periods.calendar import Grain, floor, following
 from usage_pipeline.refusals import USAGE, Refusal
@@ -55,15 +55,18 @@ def tokens(named: str, who: str | None, first: date | None, last: date | None, f
     """Tokens of each user, or of one user period by period."""
     grain = Grain(named)
     with session.opened() as (found, warehouse), warehouse.begin(Role.READER) as connection:
-        covered = _coverage(connection, found, grain, first, last, of_one=who is not None)
-        answer = _answer(connection, covered, who, begins=found.start)
+        today = serving.today(connection)
+        covered = _coverage(connection, found, grain, first, last, of_one=who is not None, today=today)
+        answer = _answer(connection, covered, who, begins=found.start, today=today)
     emit = {"json": usage_records.emit_json, "csv": usage_records.emit_csv}.get(form or "", usage_table.emit)
     emit(answer)
     for note in usage_words.notes(answer, found):
         console.narrate(note, style="yellow" if covered.missing or covered.stale else None)
 
 
-def _answer(connection: "Connection", covered: "Coverage", who: str | None, *, begins: date) -> Answer:
+def _answer(
+    connection: "Connection", covered: "Coverage", who: str | None, *, begins: date, today: date
+) -> Answer:
     grain, first, last = covered.grain, covered.first, covered.last
     person = people.person(connection, who) if who is not None else None
     user_id = person.user_id if person else None
@@ -74,7 +77,7 @@ def _answer(connection: "Connection", covered: "Coverage", who: str | None, *, b
         if user_id is None
         else lines.by_period(connection, user_id, first, last, grain=grain),
         lines.conversation_count(connection, user_id, first, last, grain=grain),
-        serving.today(connection),
+        today,
         begins,
     )
 
@@ -87,8 +90,8 @@ def _coverage(
     last: date | None,
     *,
     of_one: bool,
+    today: date,
 ) -> "Coverage":
-    today = serving.today(connection)
     newest = serving.latest_day(connection, grain)
     if newest is None:
         raise _nothing_computed(grain, found, today)
@@ -105,8 +108,7 @@ def _default_start(grain: Grain, end: date, begins: date, *, of_one: bool) -> da
 
 
 def _require_sense(grain: Grain, start: date, end: date, *, begins: date, today: date) -> None:
-    if start > end:
-        raise Refusal(f"--from {start} comes after --to {end}", fix="swap the two dates", exit_code=USAGE)
+    asked.check_order(start, end)
     if following(grain, end) <= begins:
         raise Refusal(
             f"--to {end} lies before the first day",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from usage_pipeline.periods.calendar import Grain
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from usage_pipeline.serving.lines import Line
     from usage_pipeline.serving.people import Person
     from usage_pipeline.serving.tokens import Coverage
+
+COUNTS: Final = ("messages", "conversations", "prompt_tokens", "completion_tokens", "total_tokens")
+"""The columns that have a total."""
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,11 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from usage_pipeline.cli import console
-from usage_pipeline.cli.usage_answer import Answer
+from usage_pipeline.cli.usage_answer import COUNTS, Answer
 
 if TYPE_CHECKING:
     from usage_pipeline.serving.lines import Line
 
-_TOTALS: Final = ("messages", "conversations", "prompt_tokens", "completion_tokens", "total_tokens")
 _VALUES: Final = (
     "label", "messages", "conversations", "prompt_tokens", "completion_tokens", "total_tokens",
     "unmetered_messages", "refused_messages", "last_activity",
@@ -22,7 +21,7 @@ def emit_json(answer: Answer) -> None:
     rows = [_record(answer, line) | {"share_ratio": round(answer.share(line), 6)} for line in answer.lines]
     covered = answer.covered
     console.emit_json(
-        {"rows": rows, "totals": {name: answer.total(name) for name in _TOTALS}},
+        {"rows": rows, "totals": {name: answer.total(name) for name in COUNTS}},
         **({} if answer.is_daily else {"grain": answer.grain.value}),
         first_day=covered.first,
         last_day=covered.last,

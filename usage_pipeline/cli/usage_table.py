@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from usage_pipeline.cli import console
-from usage_pipeline.cli.usage_answer import Answer
+from usage_pipeline.cli.usage_answer import COUNTS, Answer
 from usage_pipeline.serving import periods
 
 if TYPE_CHECKING:
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from usage_pipeline.serving.lines import Line
 
-_COUNTS: Final = ("messages", "conversations", "prompt_tokens", "completion_tokens", "total_tokens")
 _HEADINGS: Final = {
     "messages": "Messages",
     "conversations": "Conversations",
@@ -84,13 +83,13 @@ def _safe(name: str) -> str:
 
 def _cells(answer: Answer, line: "Line") -> dict[str, str]:
     seen = line.last_activity.strftime("%Y-%m-%d %H:%M") if line.last_activity else ""
-    counts = {name: f"{getattr(line, name):,}" for name in _COUNTS}
+    counts = {name: f"{getattr(line, name):,}" for name in COUNTS}
     share = f"{answer.share(line):.1%}" if answer.whole else ""
     return counts | {"share": share, "last_activity": seen}
 
 
 def _totals(answer: Answer) -> dict[str, str]:
-    sums = {name: answer.total(name) for name in _COUNTS}
+    sums = {name: answer.total(name) for name in COUNTS}
     cells = {name: "" if count is None else f"{count:,}" for name, count in sums.items()}
     return cells | {"share": "100.0%" if answer.whole else "", "last_activity": ""}
 

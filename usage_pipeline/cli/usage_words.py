@@ -5,6 +5,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from usage_pipeline import settings
+from usage_pipeline.cli import asked
 from usage_pipeline.cli.usage_answer import Answer
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.serving import periods
@@ -19,8 +20,8 @@ def notes(answer: Answer, found: "Settings") -> Iterator[str]:
     """A sentence a fact."""
     yield from _completeness(answer)
     yield from _peculiarities(answer)
-    if answer.covered.first < found.start:
-        yield f"No day before {found.start} is computed: {settings.program()} sources start DAY"
+    if answer.covered.first < answer.begins:
+        yield f"No day before {answer.begins} is computed: {settings.program()} sources start DAY"
     if found.is_demo:
         yield f"These are the demo's data, in {found.home}."
 
@@ -91,10 +92,11 @@ def _pruned(answer: Answer) -> str:
 
 
 def _kept(count: int) -> str:
+    messages = asked.count(abs(count), "message")
     if count < 0:
-        return f"{_count(-count, 'message')} of the source {_are(-count)} not stored: what is sealed stays."
+        return f"{messages} of the source {_are(-count)} not stored: what is sealed stays."
     command = f"{settings.program()} restatements --kept"
-    return f"{_count(count, 'message')} {_are(count)} stored that the source no longer has: {command}"
+    return f"{messages} {_are(count)} stored that the source no longer has: {command}"
 
 
 def _backfill(answer: Answer, grains: Sequence[Grain], first: date, last: date) -> str:
@@ -126,10 +128,6 @@ def _peculiarities(answer: Answer) -> Iterator[str]:
 
 def _answers(count: int) -> str:
     return f"{count:,} answer reports" if count == 1 else f"{count:,} answers report"
-
-
-def _count(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _are(count: int) -> str:

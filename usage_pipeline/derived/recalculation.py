@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from uuid import UUID
 
 from usage_pipeline.derived import restatement
-from usage_pipeline.derived.ladder import LADDER
+from usage_pipeline.derived.ladder import ROLLUPS
 from usage_pipeline.derived.restatement import Standing
 from usage_pipeline.rollups import ranges, tokens
 from usage_pipeline.rollups.ranges import Done, Failed
@@ -16,23 +17,19 @@ from usage_pipeline.warehouse.connections import Warehouse
 
 @dataclass(frozen=True)
 class Part:
-    """The periods of one grain: those that are recalculated, and those that are left as they are."""
+    """The periods of one grain, of which the open ones are recalculated."""
 
     rollup: Rollup
     periods: tuple[Standing, ...]
 
     @property
     def open(self) -> tuple[Standing, ...]:
-        return tuple(each for each in self.periods if each.state == "open" and not each.is_before_horizon)
-
-    @property
-    def left(self) -> tuple[Standing, ...]:
-        return tuple(each for each in self.periods if each not in self.open)
+        return tuple(each for each in self.periods if each.stands("open"))
 
 
 def parts(warehouse: Warehouse, first: date, last: date) -> list[Part]:
     """Days first, then the weeks, months and years that hold them."""
-    rollups = (tokens.DAILY, *(step.rollup for step in LADDER))
+    rollups = ROLLUPS.values()
     return [Part(each, tuple(restatement.standing(warehouse, each, first, last))) for each in rollups]
 
 
@@ -46,11 +43,5 @@ def run(
             continue
         part.rollup.ensure_partitions(warehouse, windows[0], windows[-1])
         grain = part.rollup.grain
-        for window in windows:
-            yield from ranges.run(
-                [window],
-                lambda each, grain=grain: tokens.run(  # type: ignore[misc]
-                    warehouse, grain, each, run_id, intent="user", user_id=user_id
-                ),
-                connections=1,
-            )
+        compute = partial(tokens.run, warehouse, grain, run_id=run_id, intent="user", user_id=user_id)
+        yield from ranges.run(windows, compute, connections=1)

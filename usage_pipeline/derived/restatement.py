@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from uuid import UUID
 
 from usage_pipeline.derived.ladder import LADDER, Step
@@ -23,10 +24,13 @@ class Standing:
 
     window: Window
     state: str
-    kept_rows: int = 0
     kept: Mapping[str, Mapping[str, int]] | None = None  # by user: messages and tokens beyond the source
     is_raw: bool = True
     is_before_horizon: bool = False
+
+    def stands(self, wanted: str) -> bool:
+        """Whether it stands like this, and a run may still read what it is made from."""
+        return self.state == wanted and not self.is_before_horizon
 
 
 @dataclass(frozen=True)
@@ -60,11 +64,10 @@ def standing(warehouse: Warehouse, rollup: Rollup, first: date, last: date) -> l
         ).all()  # fmt: skip
     known = {
         row.period_start: Standing(
-            Window(row.period_start, row.period_end), row.state, row.kept_rows, row.kept,
-            row.is_raw, row.is_before_horizon,
+            Window(row.period_start, row.period_end), row.state, row.kept, row.is_raw, row.is_before_horizon
         )
         for row in rows
-    }  # fmt: skip
+    }
     return [known.get(each.start, Standing(each, "none")) for each in asked]
 
 
@@ -111,12 +114,5 @@ def holding(warehouse: Warehouse, rollup: Rollup, windows: Sequence[Window]) -> 
 def follow(warehouse: Warehouse, wish: Wish, windows: Sequence[Window]) -> Iterator[Done[Outcome] | Failed]:
     """The computed periods above, coarsest last: what was restated below shows in them at once."""
     for step in above(wish.rollup):
-        grain = step.rollup.grain
-        for window in holding(warehouse, step.rollup, windows):
-            yield from ranges.run(
-                [window],
-                lambda each, grain=grain: tokens.run(  # type: ignore[misc]
-                    warehouse, grain, each, wish.run_id, reason=wish.reason
-                ),
-                connections=1,
-            )
+        compute = partial(tokens.run, warehouse, step.rollup.grain, run_id=wish.run_id, reason=wish.reason)
+        yield from ranges.run(holding(warehouse, step.rollup, windows), compute, connections=1)

@@ -82,7 +82,8 @@ def rows_of_range(
         period_type=grain.value, only_user=only_user, by_user=by_user, by_period=by_period, **binds,
     )  # fmt: skip
     rows = [dict(row) for row in found.mappings()]
-    if only_user is not None or by_user or all(row["conversations"] is not None for row in rows):
+    unknown = any(row["conversations"] is None and row["period"] for row in rows)
+    if only_user is not None or by_user or not unknown:
         return rows
     shared = statements.run(
         connection, "serving.sql", "conversations_of_periods", rollup=periods.asset(grain), **binds

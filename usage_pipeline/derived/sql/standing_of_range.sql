@@ -4,7 +4,6 @@ select
   ledger.period_start,
   ledger.period_end,
   ledger.state,
-  ledger.kept_rows,
   ledger.kept,
   source.is_raw,
   source.is_raw and ledger.period_start < coalesce(horizon.begins_at, '-infinity') as is_before_horizon

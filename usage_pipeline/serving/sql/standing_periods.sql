@@ -1,7 +1,7 @@
 -- standing_periods: one row per computed period of a rollup: how far it was read, what it keeps that its source lost,
 -- and the rollups, its own or one below, whose periods in it are older than those they were made from.
 -- Binds: rollup, window_start, window_end.
-with recursive standing as (
+with recursive standing as not materialized ( -- read three times, each time of a few periods of a long ledger
   select ledger.*
   from usage.rollup_ledger ledger
   where ledger.state <> 'partial' and ledger.covered_until is not null
