@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -98,7 +98,7 @@ def periods(grain: Grain, windows: Sequence[Window]) -> str:
 
 def bounds(windows: Sequence[Window], start: date = date.min) -> str:
     """The range that holds these, as a verb takes it: from the first day on, and up to today."""
-    last = max(windows).end.date() - timedelta(days=1)
+    last = max(windows).last_day
     return f"--from {max(min(windows).start.date(), start)} --to {min(last, datetime.now(UTC).date())}"
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Final
 
 from usage_pipeline.cli import asked
@@ -104,7 +104,7 @@ def _job(spans: "tuple[Span, ...]", first: date, last: date, version: str) -> Jo
     """A range of one asset is that of its periods, as Dagster's own runs record it."""
     if len(spans) == 1:
         whole = spans[0].whole
-        first, last = whole.start.date(), whole.end.date() - timedelta(days=1)
+        first, last = whole.start.date(), whole.last_day
     assets = tuple(each.rollup.name for each in spans)
     return Job(spans, Asked(assets, first, last, version, sum(len(each.windows) for each in spans)))
 

@@ -169,6 +169,17 @@ def test_what_shrank_is_kept_until_a_person_lets_it_go(
     assert "1 row restated." in table.said
 
 
+@pytest.mark.usefixtures("sealed")
+def test_a_loss_without_tokens_is_a_loss(chat: Chat, typed: Type) -> None:
+    """An answer that reported nothing was an answer: it must not go unasked."""
+    conversation_id = chat.sessions[0].conversation_id
+    chat.answer({}, at=at(DAY, 20), conversation_id=conversation_id)
+    assert typed(*RESTATE, "--reason", "late").code == 0
+    chat.connection.execute("delete from public.chat_messages_v2 where created_at = %s", [at(DAY, 20)])
+    planned = typed(*RESTATE, "--accept-loss", "--reason", "x", "--dry-run")
+    assert "loses     1 message, 0 tokens that the source no longer has" in planned.out
+
+
 def on_a_terminal(server: Server, database: str, keys: bytes, *words: str) -> str:
     """What a person sees who answers the question with these keys."""
     url = server.url(database).set(drivername="postgresql").render_as_string()

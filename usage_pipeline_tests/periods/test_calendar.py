@@ -19,6 +19,9 @@ def test_a_day_lies_in_the_period_that_claims_it(grain: Grain, day: date) -> Non
     instant = datetime(day.year, day.month, day.day, tzinfo=UTC)
     assert found.start <= instant < found.end
     assert window(grain, found.start.date()) == found
+    if grain is not Grain.HOURLY:
+        assert found.last_day == found.end.date() - timedelta(days=1)
+        assert window(grain, found.last_day) == found
     assert window(grain, (found.end - timedelta(microseconds=1)).date()) == found
 
 

@@ -174,6 +174,9 @@ def test_a_retry_goes_on_and_a_new_launch_computes_again(
         ("done", (of_a_finished_one.run_id,)),
         ("done", (failed.run_id, retried.run_id)),
     ]
+    assert {(each.asked.first, each.asked.last, each.asked.period_count) for each in listed} == {
+        (FIRST, last, (last - FIRST).days + 1)
+    }, "the days as a person asks for them: another launch of the same range is known by them"
     tags = instance.get_run_by_id(launched.run_id)
     assert tags is not None
     assert tags.tags[runs.BACKFILL_TAG] == str(listed[0].id)

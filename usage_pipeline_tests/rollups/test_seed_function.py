@@ -228,6 +228,7 @@ WHOLE_DAY = window(Grain.DAILY, DAY)
         (uuid4(), WHOLE_DAY.start, None, "daily"),
         (uuid4(), WHOLE_DAY.start, WHOLE_DAY.end, "weekly"),
         (uuid4(), WHOLE_DAY.start + timedelta(hours=1), WHOLE_DAY.end + timedelta(hours=1), "daily"),
+        (uuid4(), WHOLE_DAY.start + timedelta(hours=1), WHOLE_DAY.end, "daily"),
         (uuid4(), WHOLE_DAY.start, WHOLE_DAY.end + timedelta(days=1), "daily"),
         (uuid4(), WHOLE_DAY.end, WHOLE_DAY.start, "daily"),
         (uuid4(), "-infinity", "infinity", "daily"),
