@@ -5,9 +5,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from usage_pipeline.periods.calendar import Grain
+from usage_pipeline.periods import calendar
+from usage_pipeline.periods.calendar import Grain, windows
 from usage_pipeline.serving import lines, periods, tokens
 from usage_pipeline.serving.tokens import Coverage
+from usage_pipeline.warehouse import ledger
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.factories import Chat
@@ -203,6 +205,25 @@ def test_what_is_older_than_its_days(history: History) -> None:
     assert covered(history, Grain.YEARLY, late, late).stale_grains == (Grain.YEARLY,)
     history.compute(Grain.YEARLY, late)
     assert covered(history, Grain.YEARLY, late, late).stale == ()
+
+
+def test_a_first_day_that_moved_back(history: History) -> None:
+    """What was whole for the days there were is not for those there are: sealed, it looked complete."""
+    history.compute_all(TODAY)
+    week, year = (covered(history, grain, START, START) for grain in (Grain.WEEKLY, Grain.YEARLY))
+    assert (week.stale, year.stale) == ((), ())
+    earlier = calendar.floor(Grain.WEEKLY, START)
+    assert earlier < START, "the first day lies within a week"
+    with history.warehouse.begin(Role.WRITER) as connection:
+        ledger.record_policy(connection, "tokens", first_day=earlier, grace_days=7)
+    week, year = (covered(history, grain, START, START) for grain in (Grain.WEEKLY, Grain.YEARLY))
+    assert (week.stale, week.is_complete) == ((earlier,), False)
+    assert year.stale_grains == (Grain.MONTHLY,), "the year lacks nothing itself; its month does"
+    for day in windows(Grain.DAILY, earlier, START - timedelta(days=1)):
+        history.compute(Grain.DAILY, day.start.date())
+    assert covered(history, Grain.WEEKLY, START, START).stale == (earlier,), "now it is older than its days"
+    history.compute(Grain.WEEKLY, START)
+    assert covered(history, Grain.WEEKLY, START, START).stale == ()
 
 
 def test_a_late_message_makes_a_closed_week_incomplete(history: History) -> None:
