@@ -31,7 +31,7 @@ tree as (
       and lower.state <> 'pruned'
 ),
 lacking as (
-  select distinct tree.root, tree.rollup
+  select tree.root, pg_catalog.array_agg(distinct tree.rollup) as rollups
   from tree
   join usage_private.ladder() step on step.rollup = tree.rollup
   join usage_private.ladder() lower on lower.rollup = step.below
@@ -51,6 +51,7 @@ lacking as (
         and ledger.covered_until is not null
     )
     and not usage_private.is_gone(lower.rollup, starts.at)
+  group by tree.root
 ),
 below as (
   select
@@ -62,12 +63,11 @@ below as (
 )
 select
   standing.period_start, standing.state, standing.covered_until,
-  coalesce(below.stale_rollups, '{}') || array(
-    select lacking.rollup from lacking where lacking.root = standing.period_start
-  ) as stale_rollups,
+  coalesce(below.stale_rollups, '{}') || coalesce(lacking.rollups, '{}') as stale_rollups,
   coalesce(nullif(standing.kept_rows, 0), below.kept_rows, 0)::bigint as kept_rows
 from standing
 left join below on below.root = standing.period_start
+left join lacking on lacking.root = standing.period_start
 where standing.rollup = :rollup
   and standing.period_start >= cast(:window_start as timestamptz)
   and standing.period_start < cast(:window_end as timestamptz)
