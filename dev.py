@@ -17,9 +17,10 @@ from typing import IO
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
-STAMP = VENV / "installed"
-PROGRAMS = VENV / ("Scripts" if sys.platform == "win32" else "bin")
+BIN = "Scripts" if sys.platform == "win32" else "bin"
+PROGRAMS = VENV / BIN
 PYTHON = str(PROGRAMS / "python")
+STAMP = "installed"
 RUNTIME, DEV, PROJECT = FILES = "requirements.lock", "requirements-dev.lock", "pyproject.toml"
 CHECKS = {"lint": "ruff check .", "format": "ruff format --check .", "types": "mypy"}
 HELP = """usage: python3 dev.py VERB [ARGUMENTS]
@@ -32,6 +33,14 @@ HELP = """usage: python3 dev.py VERB [ARGUMENTS]
   python3 dev.py VERB --help   what a verb takes
 
 The first run installs the pinned packages into .venv, beside this file."""
+
+
+class NotInstalled(Exception):  # noqa: N818 - a state to report, not a fault of ours
+    """Why an environment could not be made; `said` is the end of what the installer printed."""
+
+    def __init__(self, why: str, said: str = "") -> None:
+        super().__init__(why)
+        self.said = said
 
 
 def say(text: str) -> None:
@@ -81,22 +90,24 @@ def require_python() -> None:
     sys.exit(2)
 
 
-def installers() -> "tuple[list[str], list[str]]":
-    """The command that makes `.venv`, and the one that installs into it."""
+def installers(folder: Path) -> "tuple[list[str], list[str]]":
+    """The command that makes the environment in this folder, and the one that installs into it."""
+    python = str(folder / BIN / "python")
     inside = Path(sys.prefix) == VENV
     base = getattr(sys, "_base_executable", sys.executable) if inside else sys.executable
     quiet = [] if sys.stderr.isatty() else ["--quiet"]  # uv draws a short bar, pip would print every package
     uv = os.environ.get("UV") or shutil.which("uv")
     if uv:
-        return [uv, "venv", "--quiet", "--python", base], [uv, "pip", "install", *quiet, "--python", PYTHON]
+        create = [uv, "venv", "--quiet", "--python", base, str(folder)]
+        return create, [uv, "pip", "install", *quiet, "--python", python]
     for module in ("venv", "pip"):
         if not answers(base, f"import {module}"):
-            sys.exit(
+            raise NotInstalled(
                 f"dev.py needs uv, or pip and venv: there is no uv on PATH, and no {module} in {base}"
                 f" (apt install python3-{module})."
             )
-    pip = [base, "-m", "pip", "--python", PYTHON, "--disable-pip-version-check", "install", "--no-user"]
-    return [base, "-m", "venv", "--without-pip"], [*pip, "--quiet"]
+    pip = [base, "-m", "pip", "--python", python, "--disable-pip-version-check", "install", "--no-user"]
+    return [base, "-m", "venv", "--without-pip", str(folder)], [*pip, "--quiet"]
 
 
 def take_lock() -> "IO[str]":
@@ -121,16 +132,21 @@ def take_lock() -> "IO[str]":
         time.sleep(0.2)
 
 
-def installed() -> "set[str]":
+def installed(folder: Path) -> "set[str]":
     """What the last finished installation wrote, if its interpreter still starts."""
-    if STAMP.exists() and is_version(PYTHON, sys.version_info[1]):
-        return set(STAMP.read_text(encoding="utf-8").splitlines())
+    stamp = folder / STAMP
+    if stamp.exists() and is_version(str(folder / BIN / "python"), sys.version_info[1]):
+        return set(stamp.read_text(encoding="utf-8").splitlines())
     return set()
 
 
-def run(command: "list[str]") -> None:
-    """One step of an installation: a terminal sees it go on, a log only the end of a failure."""
-    log = None if sys.stderr.isatty() else subprocess.PIPE
+def digest(file: Path) -> str:
+    return f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}"
+
+
+def run(command: "list[str]", folder: Path) -> None:
+    """One step of an installation: a terminal sees that of `.venv` go on, a log only the end of a failure."""
+    log = None if folder == VENV and sys.stderr.isatty() else subprocess.PIPE
     done = subprocess.run(
         command,
         cwd=str(ROOT),
@@ -141,40 +157,50 @@ def run(command: "list[str]") -> None:
         check=False,
     )
     if done.returncode:
-        say("\n".join((done.stdout or b"").decode(errors="replace").splitlines()[-9:]))
-        sys.exit("dev.py: the packages could not be installed, see above; the next run starts .venv afresh.")
+        said = (done.stdout or b"").decode(errors="replace").splitlines()[-9:]
+        afresh = f"see above; the next run starts {folder.name} afresh."
+        raise NotInstalled(f"dev.py: the packages could not be installed, {afresh}", "\n".join(said))
 
 
-def install(lock: str, fresh: bool) -> None:
-    create, add = installers()
+def install(folder: Path, lock: str, fresh: bool) -> None:
+    create, add = installers(folder)
     pins = (ROOT / lock).read_text(encoding="utf-8").splitlines()
     count = sum("==" in line for line in pins if not line.startswith(" "))
-    say(f"Installing {count} pinned packages into .venv … (half a minute with pip, seconds with uv)")
+    say(f"Installing {count} pinned packages into {folder.name} … (half a minute with pip, seconds with uv)")
     started = time.monotonic()
-    STAMP.unlink(missing_ok=True)
+    (folder / STAMP).unlink(missing_ok=True)
     if fresh:
-        if VENV.exists():
-            shutil.rmtree(VENV)
-        run([*create, str(VENV)])
-    run([*add, "--no-deps", "--require-hashes", "-r", lock])
-    run([*add, "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT)])
-    say(f".venv is ready after {time.monotonic() - started:.0f} s.")
+        if folder.exists():
+            shutil.rmtree(folder)
+        run(create, folder)
+    run([*add, "--no-deps", "--require-hashes", "-r", lock], folder)
+    if folder == VENV:
+        run([*add, "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT)], folder)
+    say(f"{folder.name} is ready after {time.monotonic() - started:.0f} s.")
 
 
 def prepare(lock: str) -> None:
     """Make `.venv` hold what the lock pins, unless it does."""
-    now = {name: f"{name} {hashlib.sha256((ROOT / name).read_bytes()).hexdigest()}" for name in FILES}
+    now = {name: digest(ROOT / name) for name in FILES}
     place = f"{sys.implementation.cache_tag} {ROOT}"
     wanted = {place, now[PROJECT], now[lock]}
-    if wanted <= installed():
+    if wanted <= installed(VENV):
         return
     with take_lock():
-        have = installed()
+        have = installed(VENV)
         if wanted <= have:
             return
         stale = {line for line in have if not line.startswith(PROJECT)} - {place, *now.values()}
-        install(lock, fresh=bool(stale) or not have)
-        STAMP.write_text("\n".join(wanted | {now[RUNTIME]}), encoding="utf-8")
+        install(VENV, lock, fresh=bool(stale) or not have)
+        (VENV / STAMP).write_text("\n".join(wanted | {now[RUNTIME]}), encoding="utf-8")
+
+
+def install_environment(folder: Path, lock: Path) -> None:
+    """Make this folder an environment of what the lock pins and nothing else, or raise NotInstalled."""
+    wanted = {f"{sys.implementation.cache_tag} {folder}", digest(lock)}
+    if installed(folder) != wanted:
+        install(folder, str(lock), fresh=True)
+        (folder / STAMP).write_text("\n".join(wanted), encoding="utf-8")
 
 
 def typed() -> str:
@@ -218,6 +244,8 @@ def main(arguments: "list[str]") -> None:
             inside(arguments[1:])
         os.environ["USAGE_PROGRAM"] = typed()
         become([str(PROGRAMS / "usage-pipeline"), *arguments])
+    except NotInstalled as error:
+        sys.exit("\n".join(part for part in (error.said, str(error)) if part))
     except OSError as error:
         sys.exit(f"dev.py: {error}")
     except KeyboardInterrupt:

@@ -319,6 +319,44 @@ def test_arguments_go_to_pytest_alone(checkout: Checkout) -> None:
     assert (done.returncode, done.stdout) == (7, "pytest -k some words\n")
 
 
+def environment(checkout: Checkout, **extra: str) -> subprocess.CompletedProcess[str]:
+    """As a benchmark asks for one, in its own process."""
+    Path(checkout.folder.parent, "other.lock").write_text("one==1\n")
+    code = (
+        "import dev; from pathlib import Path\n"
+        "try: dev.install_environment(Path('environments/other').resolve(), Path('other.lock').resolve())\n"
+        "except dev.NotInstalled as error: print(error, error.said)"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env=checkout.environment(PYTHONPATH=str(checkout.folder), **extra),
+        cwd=checkout.folder.parent,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+
+
+def test_another_environment_holds_its_lock_alone_and_is_made_once(checkout: Checkout) -> None:
+    done = environment(checkout)
+    assert "Installing 1 pinned packages into other …" in done.stderr
+    assert checkout.steps() == ["venv", str(checkout.folder.parent / "other.lock")]
+    assert not (checkout.folder / ".venv").exists()
+    assert environment(checkout).stderr == ""
+    assert checkout.steps() == []
+
+
+def test_another_environment_that_cannot_be_made_is_told_to_who_asked(checkout: Checkout) -> None:
+    """An exit here would end a whole benchmark for the sake of one of its peers."""
+    done = environment(checkout, FAIL_AT="--require-hashes")
+    assert "the packages could not be installed" in done.stdout
+    assert done.stdout.splitlines()[0].endswith("no route to host")
+    checkout.steps()
+    environment(checkout)
+    assert checkout.steps() == ["venv", str(checkout.folder.parent / "other.lock")]
+
+
 def without(checkout: Checkout, module: str) -> str:
     """A folder for PYTHONPATH that makes this module look absent."""
     folder = checkout.folder.parent / f"without {module}"
