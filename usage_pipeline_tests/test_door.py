@@ -11,8 +11,11 @@ import psycopg
 import pytest
 from packaging.requirements import Requirement
 
+from benchmarks.peers import dbt, sqlmesh
+
 ROOT = Path(__file__).resolve().parents[1]
 RUNTIME, DEV = "requirements.lock", "requirements-dev.lock"
+PEERS = {"benchmarks/peers/dbt.lock": dbt.VERSION, "benchmarks/peers/sqlmesh.lock": sqlmesh.VERSION}
 
 # Writes down how it was called; its `venv` makes a .venv whose programs say what they were given.
 INSTALLER = f"""#!/bin/sh
@@ -377,7 +380,7 @@ def versions(lock: str, name: str) -> set[str]:
     return {version for package, _, version in pinned if re.fullmatch(name, package)}
 
 
-@pytest.mark.parametrize("lock", [RUNTIME, DEV])
+@pytest.mark.parametrize("lock", [RUNTIME, DEV, *PEERS])
 def test_every_pin_is_exact_and_hashed_and_names_no_index(lock: str) -> None:
     line = re.compile(r"[a-z0-9-]+==[^\s;]+( ; [^\n]+)?( \\\n {4}--hash=sha256:[0-9a-f]{64})+")
     assert [pin for pin, entry in pins(lock).items() if not line.fullmatch(entry)] == []
@@ -400,6 +403,15 @@ def test_the_locks_satisfy_the_project(lock: str) -> None:
         found = versions(lock, name)
         assert found, name
         assert all(requirement.specifier.contains(version) for version in found), name
+
+
+@pytest.mark.parametrize("lock", PEERS)
+def test_a_peers_lock_satisfies_what_was_asked_and_is_the_version_it_says(lock: str) -> None:
+    lines = (ROOT / lock).with_suffix(".in").read_text().splitlines()
+    for requirement in map(Requirement, (line.partition("#")[0] for line in lines if line[0] != "#")):
+        (found,) = versions(lock, requirement.name)
+        assert requirement.specifier.contains(found)
+        assert f"=={found}" not in str(requirement) or found in PEERS[lock]
 
 
 @pytest.mark.parametrize("lock", [RUNTIME, DEV])

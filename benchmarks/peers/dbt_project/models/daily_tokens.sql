@@ -1,5 +1,6 @@
 -- daily_tokens: one row per (day, user_id) of the assistant's answers; a batch is a UTC day.
 -- Filters: created_at within the batch, added by dbt. Postgres merges on unique_key, so rows that vanished stay.
+-- The index makes those merges faster. concurrent_batches is what we would want; this adapter does not heed it.
 
 {{
   config(

@@ -1,5 +1,6 @@
 -- daily_tokens: one row per (day, user_id) of the assistant's answers.
 -- Filters: @start_tstz and @end_tstz, both inclusive. An interval is deleted and inserted again in one transaction.
+-- No index: keeping one costs the inserts what it saves the deletes.
 
 model (
   name peer_sqlmesh.daily_tokens,
