@@ -4,6 +4,7 @@ Standard output carries data, standard error narration. A refusal is one line: w
 that fixes it. Exit codes: 0 done, 1 failed, 2 usage, 3 attention, 4 refused for safety, 130 interrupted.
 """
 
+import gc
 import os
 import re
 import shlex
@@ -16,6 +17,7 @@ from usage_pipeline import refusals
 def main() -> None:
     """Run one verb; whatever goes wrong on purpose ends in one line and its exit code."""
     _keep_standard_streams()
+    gc.set_threshold(100_000, 20, 20)  # a thousand modules are loaded; a look for garbage finds none
     try:  # the imports too: they take long enough to be interrupted
         from usage_pipeline.cli import program
 

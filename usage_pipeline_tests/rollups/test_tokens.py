@@ -122,6 +122,26 @@ def test_created_at_survives_an_update(
     assert second[4] > first[4]  # type: ignore[operator]
 
 
+def test_a_row_that_went_and_came_again_has_its_id(
+    chat: Chat, warehouse: Warehouse, server: Server, database: str
+) -> None:
+    """Whoever noted an id finds the same user and period by it, and no other row has it."""
+    hide = "update public.chat_messages_v2 set role = %s"
+    for _ in range(3):
+        chat.answer(conversation_id=chat.session(user_id=chat.user()).conversation_id)
+    found: list[dict[UUID, UUID]] = []
+    for role in ("assistant", "tool", "assistant"):
+        chat.connection.execute(hide, [role])
+        run(warehouse)
+        with server.connect(database) as connection:
+            rows = connection.execute("select user_id, id from usage.user_token_usage").fetchall()
+            found.append(dict(rows))
+    first, gone, again = found
+    assert gone == {}
+    assert first == again
+    assert len(set(first.values())) == 3
+
+
 def test_the_open_day_is_read_up_to_the_clock(
     chat: Chat, warehouse: Warehouse, server: Server, database: str
 ) -> None:

@@ -18,6 +18,7 @@ returns table (
 )
 language plpgsql volatile
 set search_path = pg_catalog, pg_temp set timezone = 'UTC' set plan_cache_mode = force_custom_plan
+set work_mem = '64MB' -- the rows of a month of many users, sorted and grouped without a file
 set enable_nestloop = on set jit = off -- a loop that cannot be avoided looks dear enough to be compiled
 as $$
 #variable_conflict use_column
@@ -109,13 +110,16 @@ begin
     insert into usage.user_token_usage (
       period_type, period_start, period_end, user_id, total_prompt_tokens, total_completion_tokens, total_tokens,
       message_count, unmetered_message_count, refused_message_count, conversation_count, agent_ids,
-      conversation_ids, last_activity
+      conversation_ids, last_activity, id
     )
     select
       step.period_type, replace_tokens.window_start, replace_tokens.window_end, computed.user_id,
       computed.total_prompt_tokens, computed.total_completion_tokens, computed.total_tokens,
       computed.message_count, computed.unmetered_message_count, computed.refused_message_count,
-      computed.conversation_count, computed.agent_ids, computed.conversation_ids, computed.last_activity
+      computed.conversation_count, computed.agent_ids, computed.conversation_ids, computed.last_activity,
+      -- of the key: the same row has the same id, and a random one costs as much as the rest of the row
+      pg_catalog.md5(
+        step.period_type || extract(epoch from replace_tokens.window_start) || computed.user_id)::uuid
     from computed
     where (replace_tokens.written_user is null or computed.user_id = replace_tokens.written_user)
       and not exists (

@@ -25,13 +25,13 @@ as $$
       'refused_message_count', coalesce(pg_catalog.sum(stored.refused_message_count), 0),
       'conversation_count', coalesce(pg_catalog.sum(stored.conversation_count), 0)
     ),
-    'v1:' || pg_catalog.md5(coalesce(pg_catalog.string_agg(
-      pg_catalog.concat_ws(
-        '|', stored.user_id, stored.total_prompt_tokens, stored.total_completion_tokens, stored.total_tokens,
+    -- each row hashed whole, and the hashes added: the order does not matter, and nothing is written as text
+    'v2:' || coalesce(pg_catalog.sum(pg_catalog.hash_record_extended(
+      row(
+        stored.user_id, stored.total_prompt_tokens, stored.total_completion_tokens, stored.total_tokens,
         stored.message_count, stored.unmetered_message_count, stored.refused_message_count,
-        stored.conversation_count, stored.agent_ids, stored.conversation_ids,
-        extract(epoch from stored.last_activity)
-      ), E'\n' order by stored.user_id), ''))
+        stored.conversation_count, stored.agent_ids, stored.conversation_ids, stored.last_activity
+      ), 0)), 0)
   from usage.user_token_usage stored
   where stored.period_type = stored_tokens.period_type
     and stored.period_start >= stored_tokens.window_start

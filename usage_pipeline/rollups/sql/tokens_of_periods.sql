@@ -23,20 +23,19 @@ as $$
       and stored.period_start < tokens_of_periods.window_end
       and stored.period_start = any (tokens_of_periods.period_starts)
   ),
+  -- unnested in the select list: in the from clause each row would fill a store of its own
   conversations as (
     select
-      below.user_id,
+      conversation.user_id,
       pg_catalog.count(distinct conversation.id) as conversation_count,
       case when tokens_of_periods.keeps_conversations then pg_catalog.array_agg(distinct conversation.id) end as ids
-    from below
-    cross join lateral pg_catalog.unnest(below.conversation_ids) conversation (id)
-    group by below.user_id
+    from (select below.user_id, pg_catalog.unnest(below.conversation_ids) as id from below) conversation
+    group by conversation.user_id
   ),
   agents as (
-    select below.user_id, pg_catalog.array_agg(distinct agent.id) as ids
-    from below
-    cross join lateral pg_catalog.unnest(below.agent_ids) agent (id)
-    group by below.user_id
+    select agent.user_id, pg_catalog.array_agg(distinct agent.id) as ids
+    from (select below.user_id, pg_catalog.unnest(below.agent_ids) as id from below) agent
+    group by agent.user_id
   ),
   summed as (
     select

@@ -34,9 +34,9 @@ as $$
     from (
       select
         event.conversation_id, event.user_id, event.agent_id,
-        coalesce(pg_catalog.sum(event.prompt_tokens), 0) as prompt_tokens,
-        coalesce(pg_catalog.sum(event.completion_tokens), 0) as completion_tokens,
-        coalesce(pg_catalog.sum(event.total_tokens), 0) as total_tokens,
+        coalesce(pg_catalog.sum(event.prompt_tokens), 0)::bigint as prompt_tokens,
+        coalesce(pg_catalog.sum(event.completion_tokens), 0)::bigint as completion_tokens,
+        coalesce(pg_catalog.sum(event.total_tokens), 0)::bigint as total_tokens,
         pg_catalog.count(*) as message_count,
         pg_catalog.count(*) filter (where event.usage_state = 'total_only') as total_only_message_count,
         pg_catalog.count(*) filter (where event.usage_state = 'missing') as unmetered_message_count,
