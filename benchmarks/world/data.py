@@ -1,0 +1,50 @@
+"""Fills an empty database with an application's chat: its people, its sessions, its questions and answers."""
+
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from importlib.resources import files
+
+import psycopg
+
+from usage_pipeline.demo import loading
+
+
+class Shape(StrEnum):
+    """How an answer reports its tokens."""
+
+    DOCUMENTED = "documented"
+    LLM_CALLS = "llm_calls"
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is said, by how many, for how long."""
+
+    first_day: date
+    day_count: int
+    conversations_per_day: int
+    users: int
+    agents: int = 40
+
+
+FULL = Size(date(2025, 10, 25), day_count=90, conversations_per_day=2600, users=20_000)
+"""2.1 million messages, half of them answers; it ends in January: year, month and week are open."""
+QUICK = Size(date(2025, 10, 25), day_count=90, conversations_per_day=260, users=2_000)
+
+
+def fill(connection: psycopg.Connection, shape: Shape, size: Size) -> None:
+    """Everything, in one transaction: there is the whole chat or none."""
+    connection.autocommit = True
+    with connection.transaction():
+        loading.create_application(connection)
+        for name in ("create_schema", "filler", "fill_users", "talk", "fill_sessions", "spoken"):
+            _run(connection, name, size)
+        _run(connection, f"fill_messages_{shape}", size)
+        _run(connection, "drop_schema", size)
+    _run(connection, "settle", size)
+
+
+def _run(connection: psycopg.Connection, name: str, size: Size) -> None:
+    text = files("benchmarks.world").joinpath("sql", f"{name}.sql").read_bytes()
+    psycopg.ClientCursor(connection).execute(text, vars(size) if b"%(" in text else None)

@@ -1,0 +1,2 @@
+-- Where the drafts of the chat stand while it is made.
+create schema bench

@@ -1,0 +1,2 @@
+-- The chat stands; its drafts go.
+drop schema bench cascade
