@@ -162,7 +162,8 @@ def run(command: "list[str]", folder: Path) -> None:
         raise NotInstalled(f"dev.py: the packages could not be installed, {afresh}", "\n".join(said))
 
 
-def install(folder: Path, lock: str, fresh: bool) -> None:
+def install(folder: Path, lock: str, *more: "list[str]", fresh: bool) -> None:
+    """What the lock pins, then whatever more is named in an installer's words."""
     create, add = installers(folder)
     pins = (ROOT / lock).read_text(encoding="utf-8").splitlines()
     count = sum("==" in line for line in pins if not line.startswith(" "))
@@ -173,9 +174,8 @@ def install(folder: Path, lock: str, fresh: bool) -> None:
         if folder.exists():
             shutil.rmtree(folder)
         run(create, folder)
-    run([*add, "--no-deps", "--require-hashes", "-r", lock], folder)
-    if folder == VENV:
-        run([*add, "--no-deps", "--no-build-isolation", "--no-index", "-e", str(ROOT)], folder)
+    for words in (["--require-hashes", "-r", lock], *more):
+        run([*add, "--no-deps", *words], folder)
     say(f"{folder.name} is ready after {time.monotonic() - started:.0f} s.")
 
 
@@ -191,7 +191,8 @@ def prepare(lock: str) -> None:
         if wanted <= have:
             return
         stale = {line for line in have if not line.startswith(PROJECT)} - {place, *now.values()}
-        install(VENV, lock, fresh=bool(stale) or not have)
+        checkout = ["--no-build-isolation", "--no-index", "-e", str(ROOT)]
+        install(VENV, lock, checkout, fresh=bool(stale) or not have)
         (VENV / STAMP).write_text("\n".join(wanted | {now[RUNTIME]}), encoding="utf-8")
 
 

@@ -53,3 +53,11 @@ def test_an_answer_is_as_in_life(server: Server, shape: Shape) -> None:
         from chat_messages_v2 where role = 'assistant'"""
     documented = int(shape is Shape.DOCUMENTED)
     assert built(server, shape, text) == (0, 0, True, documented, 1 - documented)
+
+
+def test_rows_stand_in_the_order_of_their_instants(server: Server) -> None:
+    """A day scattered over the table would make every walk over the time index dearer than in life."""
+    text = "select correlation from pg_stats where tablename = 'chat_messages_v2' and attname = 'created_at'"
+    (correlation,) = built(server, Shape.DOCUMENTED, text)
+    assert isinstance(correlation, float)
+    assert correlation > 0.99

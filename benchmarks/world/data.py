@@ -34,14 +34,13 @@ QUICK = Size(date(2025, 10, 25), day_count=90, conversations_per_day=260, users=
 
 
 def fill(connection: psycopg.Connection, shape: Shape, size: Size) -> None:
-    """Everything, in one transaction: there is the whole chat or none."""
-    connection.autocommit = True
+    """The whole chat or none, on a connection that commits by itself."""
+    draft = ("create_schema", "filler", f"report_{shape}", "talk", "spoken")
+    chat = ("fill_users", "fill_sessions", "fill_messages")
     with connection.transaction():
         loading.create_application(connection)
-        for name in ("create_schema", "filler", "fill_users", "talk", "fill_sessions", "spoken"):
+        for name in (*draft, *chat, "drop_schema"):
             _run(connection, name, size)
-        _run(connection, f"fill_messages_{shape}", size)
-        _run(connection, "drop_schema", size)
     _run(connection, "settle", size)
 
 

@@ -17,4 +17,4 @@ cross join lateral (
 ) draw
 where talk.started_at + talk.pace * turn.number
   < (%(first_day)s::date + %(day_count)s::int)::timestamp at time zone 'UTC' - interval '1 minute'
-order by 6
+order by answered_at, number
