@@ -29,6 +29,7 @@ HELP = """usage: python3 dev.py VERB [ARGUMENTS]
   python3 dev.py test          lint, format, types, then every test
   python3 dev.py test ARGS     pytest with these arguments
   python3 dev.py soak          thousands of random histories of runs, on every core (--help)
+  python3 dev.py bench         how fast, beside what one would use instead (--help)
   python3 dev.py VERB …        init, up, status, migrate, sources, backfill, usage: what it does
   python3 dev.py VERB --help   what a verb takes
 
@@ -232,6 +233,11 @@ def soak(arguments: "list[str]") -> None:
     become([PYTHON, "-m", "usage_pipeline_tests.soak", *arguments])
 
 
+def bench(arguments: "list[str]") -> None:
+    os.chdir(str(ROOT))
+    become([PYTHON, "-m", "benchmarks", *arguments])
+
+
 def main(arguments: "list[str]") -> None:
     keep_standard_streams()
     if not arguments or arguments[0] in ("-h", "--help"):
@@ -239,8 +245,8 @@ def main(arguments: "list[str]") -> None:
         sys.exit(0 if arguments else 2)
     require_python()
     try:
-        inside = {"test": test, "soak": soak}.get(arguments[0])
-        prepare(DEV if inside else RUNTIME)
+        inside = {"test": test, "soak": soak, "bench": bench}.get(arguments[0])
+        prepare(DEV if inside in (test, soak) else RUNTIME)
         if inside:
             inside(arguments[1:])
         os.environ["USAGE_PROGRAM"] = typed()

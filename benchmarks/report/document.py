@@ -1,0 +1,61 @@
+"""The table as a document: what was measured, on what, with which versions."""
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks.bench import Bench
+from benchmarks.peers import dbt, sqlmesh
+from benchmarks.rows import Row
+from usage_pipeline.warehouse import binaries
+
+
+def of(bench: Bench, rows: Sequence[Row]) -> dict[str, Any]:
+    """All of it, plain enough for JSON."""
+    return {
+        "measured": datetime.now(UTC).date().isoformat(),
+        "size": "quick" if bench.is_quick else "full",
+        "machine": machine(bench.cores),
+        "versions": versions(),
+        "rows": [row.document() for row in rows],
+    }
+
+
+def written(found: dict[str, Any]) -> str:
+    return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+
+
+def machine(cores: int) -> dict[str, Any]:
+    """What the numbers depend on and the reader may not have."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "cores": cores,
+        "memory_gib": round(pages / 2**30),
+        "processor": _processor(),
+        "system": f"{platform.system()} {platform.release()}",
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of everything that takes part."""
+    ours = {name: version(name) for name in ("usage-pipeline", "dagster", "pandas", "psycopg", "SQLAlchemy")}
+    peers = {"SQLMesh": sqlmesh.VERSION.removeprefix("SQLMesh "), "dbt": dbt.VERSION}
+    return {"Python": platform.python_version(), "PostgreSQL": _server(), **ours, **peers}
+
+
+def _processor() -> str:
+    file = Path("/proc/cpuinfo")
+    lines = file.read_text().splitlines() if file.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _server() -> str:
+    program = binaries.of_wheel() / "bin" / "postgres"
+    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    return said.split()[-1]

@@ -1,0 +1,2 @@
+-- What was written so far is on the disk.
+checkpoint

@@ -1,0 +1,2 @@
+-- No result of the seed's function.
+truncate seed.user_token_usage

@@ -1,0 +1,55 @@
+-- The seed's function, and its loop: every user, every day; inside the database, without a round trip a call.
+create or replace function seed.aggregate_user_token_usage(
+  p_user_id uuid, p_period_start timestamptz, p_period_end timestamptz, p_period_type varchar(10)
+)
+returns void
+language plpgsql
+as $$
+begin
+  insert into seed.user_token_usage (
+    user_id, period_start, period_end, period_type, total_prompt_tokens, total_completion_tokens, total_tokens,
+    message_count, conversation_count, agent_ids, last_activity
+  )
+  select
+    sender_user_id, p_period_start, p_period_end, p_period_type,
+    coalesce(sum((metadata -> 'processingDetails' ->> 'prompt_tokens')::integer), 0),
+    coalesce(sum((metadata -> 'processingDetails' ->> 'completion_tokens')::integer), 0),
+    coalesce(sum((metadata -> 'processingDetails' ->> 'total_tokens')::integer), 0),
+    count(*), count(distinct conversation_id),
+    array_agg(distinct sender_agent_id) filter (where sender_agent_id is not null), max(created_at)
+  from seed.chat_messages_v2
+  where sender_user_id = p_user_id and created_at >= p_period_start and created_at < p_period_end
+    and role = 'assistant' and metadata -> 'processingDetails' is not null
+  group by sender_user_id
+  on conflict (user_id, period_start, period_type) do update set
+    total_prompt_tokens = excluded.total_prompt_tokens,
+    total_completion_tokens = excluded.total_completion_tokens,
+    total_tokens = excluded.total_tokens,
+    message_count = excluded.message_count,
+    conversation_count = excluded.conversation_count,
+    agent_ids = excluded.agent_ids,
+    last_activity = excluded.last_activity,
+    updated_at = now();
+end
+$$;
+create or replace function seed.loop(users uuid[], first date, day_count integer)
+returns void
+language plpgsql
+as $$
+declare
+  person uuid;
+  starts timestamptz;
+begin
+  foreach person in array users loop
+    for number in 0 .. day_count - 1 loop
+      starts := (first + number)::timestamp at time zone 'UTC';
+      perform seed.aggregate_user_token_usage(person, starts, starts + interval '1 day', 'daily');
+    end loop;
+  end loop;
+end
+$$;
+create or replace view bench.seed_rows as
+select
+  period_start as day, user_id, total_prompt_tokens as prompt_tokens, total_completion_tokens as completion_tokens,
+  total_tokens, message_count::bigint, conversation_count::bigint, agent_ids, last_activity
+from seed.user_token_usage

@@ -1,0 +1,2 @@
+-- The application's own indexes alone.
+drop index if exists seed.seed_sender
