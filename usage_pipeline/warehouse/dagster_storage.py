@@ -1,22 +1,57 @@
 """Dagster's Postgres storage, on a server that runs for as long as some process of Dagster's needs it."""
 
 import atexit
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import cache
 from typing import Self
 
+from dagster import DagsterEventType, EventLogEntry
 from dagster._core.storage.config import PostgresStorageConfig
+from dagster._core.storage.event_log import SqlEventLogStorageTable
 from dagster._serdes import ConfigurableClassData
-from dagster_postgres import DagsterPostgresStorage
+from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 from dagster_postgres.utils import pg_url_from_config
+from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
 
 from usage_pipeline import settings
 from usage_pipeline.warehouse import embedded, urls
 
 
+class StackEvents(PostgresEventLogStorage):
+    """The event log; the partitions that a run will compute are written in one statement, as those it has."""
+
+    def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
+        """Dagster's own writes a run's plan event by event: fifteen milliseconds for each partition."""
+        planned = DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+        if any(event.get_dagster_event().event_type is not planned for event in events):
+            super().store_event_batch(events)
+            return
+        statement = self.prepare_insert_event_batch(events).returning(SqlEventLogStorageTable.c.id)
+        with self.index_transaction() as connection:
+            ids = [int(row[0]) for row in connection.execute(statement)]
+            newest = {event.get_dagster_event().asset_key: (event, id_) for event, id_ in zip(events, ids, strict=True)}
+            for event, event_id in newest.values():
+                self._store_asset_event(connection, event, event_id)
+
+    def dispose(self) -> None:
+        super().dispose()
+        self._engine.dispose()
+
+
 class StackStorage(DagsterPostgresStorage):
-    """The storage that `dagster.yaml` names: so Dagster's own commands work while no stack runs."""
+    """The storage that `dagster.yaml` names: so Dagster's own commands work while no stack runs.
+
+    Its three parts share a connection that stays open; Dagster's own open one for each statement.
+    """
+
+    def __init__(self, postgres_url: str, inst_data: ConfigurableClassData | None = None) -> None:
+        super().__init__(postgres_url, should_autocreate_tables=True, inst_data=inst_data)
+        self._event_log_storage = StackEvents(postgres_url, should_autocreate_tables=False)
+        engine = _engine(postgres_url)
+        for part in (self._run_storage, self._event_log_storage, self._schedule_storage):
+            part._engine = engine
 
     @classmethod
     def from_config_value(  # type: ignore[override]  # as Dagster's own storage does
@@ -25,7 +60,14 @@ class StackStorage(DagsterPostgresStorage):
         given = urls.of_dagster(pg_url_from_config(config_value))
         url = given.render_as_string(hide_password=False)
         _hold(url)
-        return cls(postgres_url=url, should_autocreate_tables=True, inst_data=inst_data)
+        return cls(postgres_url=url, inst_data=inst_data)
+
+
+def _engine(url: str) -> Engine:
+    """One connection, more while threads need them; one that the server ended is opened anew."""
+    return create_engine(
+        url, isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=-1, pool_pre_ping=True, hide_parameters=True
+    )
 
 
 @cache
