@@ -7,19 +7,23 @@ import click
 
 from benchmarks.bench import Bench
 from benchmarks.report import document, table
+from benchmarks.rows import Row
 from benchmarks.works import WORKS
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--quick", is_flag=True, help="A tenth of the rows; floors, seed and pandas only.")
-@click.option("--only", type=click.Choice(list(WORKS)), multiple=True, help="This work, not all; may be repeated.")
+@click.option(
+    "--only", type=click.Choice(list(WORKS)), multiple=True, help="This work, not all; may be repeated."
+)
 @click.option("--json", "as_json", is_flag=True, help="The table as one JSON document.")
 def main(quick: bool, only: tuple[str, ...], as_json: bool) -> None:
     """Measure this checkout side by side with what one would use instead.
 
-    The data are made once, below `.usage/bench`, and kept. Every side's rows are compared before a time is told.
+    The data are made once, below `.usage/bench`, and kept. Every side's rows are compared before a
+    time is told.
     """
-    rows = []
+    rows: list[Row] = []
     with ExitStack() as running:
         bench = Bench(quick, running, lambda text: click.echo(text, err=True))
         for name in only or WORKS:

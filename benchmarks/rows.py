@@ -58,8 +58,11 @@ class Row:
     def document(self) -> dict[str, Any]:
         """For JSON."""
         return {
-            **asdict(self), "bar": str(self.bar) if self.bar else None, "ratio": self.ratio, "met": self.is_met,
-        }  # fmt: skip
+            **asdict(self),
+            "bar": str(self.bar) if self.bar else None,
+            "ratio": self.ratio,
+            "met": self.is_met,
+        }
 
 
 def at_most(value: float) -> Bar:

@@ -68,10 +68,19 @@ class Stage:
     def verb(self, *words: str, **variables: str) -> child.Ran:
         return child.verb(self.home, *words, variables=variables)
 
-    def backfill(self, *assets: str, first: date | None = None, last: date | None = None, **variables: str) -> child.Ran:
+    def backfill(
+        self, *assets: str, first: date | None = None, last: date | None = None, **variables: str
+    ) -> child.Ran:
         """The product's own command over a range; all days unless said."""
         window = ("--from", str(first or self.first), "--to", str(last or self.last))
         return self.verb("backfill", *assets, *window, "--yes", **variables)
+
+    def answers(self, days: int) -> int:
+        """How many answers were given on the last days."""
+        ((count,),) = self.run(
+            "floor", first=self.last - timedelta(days=days - 1), until=self.last + timedelta(days=1)
+        )
+        return int(count)
 
     def empty(self) -> None:
         """Nothing computed: what the next run finds is the first night of a stack."""
@@ -90,7 +99,7 @@ def statement(name: str) -> bytes:
 def with_names(name: str, **names: str) -> sql.Composed:
     """A statement of ours with relations put in as identifiers."""
     given = {key: sql.Identifier(*value.split(".")) for key, value in names.items()}
-    return sql.SQL(statement(name).decode()).format(**given)  # type: ignore[arg-type]
+    return sql.SQL(statement(name).decode()).format(**given)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""All sides against one plain statement over the raw rows: no time is told of a side that computes something else."""
+"""All sides against one plain statement over the raw rows: none is timed that has other rows."""
 
 from typing import Final
 
@@ -8,7 +8,12 @@ from benchmarks import stage as stages
 from benchmarks.stage import Stage
 from benchmarks.world.data import Shape
 
-UNITS: Final = {"day": "tokens_daily", "week": "tokens_weekly", "month": "tokens_monthly", "year": "tokens_yearly"}
+UNITS: Final = {
+    "day": "tokens_daily",
+    "week": "tokens_weekly",
+    "month": "tokens_monthly",
+    "year": "tokens_yearly",
+}
 
 
 class Unequal(Exception):  # noqa: N818 - the one thing that must never be printed as a time

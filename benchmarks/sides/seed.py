@@ -1,4 +1,4 @@
-"""The two ways of the paper that asked for this: a function called for each user and day, and a materialized view."""
+"""The two ways of the paper that asked for this: a function a user and day, and a materialized view."""
 
 import time
 from typing import Final

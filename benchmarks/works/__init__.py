@@ -5,8 +5,16 @@ from typing import Final
 
 from benchmarks.bench import Bench
 from benchmarks.rows import Row
-from benchmarks.works import fill
+from benchmarks.works import fill, memory, night, orchestration, shapes, steps, writers
 
 Work = Callable[[Bench], Iterator[Row]]
 
-WORKS: Final[dict[str, Work]] = {"fill": fill.measure}
+WORKS: Final[dict[str, Work]] = {
+    "fill": fill.measure,
+    "night": night.measure,
+    "dagster": orchestration.measure,
+    "writers": writers.measure,
+    "memory": memory.measure,
+    "llm_calls": shapes.measure,
+    "steps": steps.measure,
+}

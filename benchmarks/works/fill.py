@@ -47,13 +47,21 @@ def measure(bench: Bench) -> Iterator[Row]:
     yield from _rows(answers, count, first, [*peers, *others], missing)
     yield Row("again", "rows written by the same fill again", written, "rows", bar=at_most(0))
     yield Row(
-        "again", "the same fill again, nothing changed", again.seconds, other="first fill", theirs=first.seconds,
+        "again",
+        "the same fill again, nothing changed",
+        again.seconds,
+        other="first fill",
+        theirs=first.seconds,
         bar=at_most(1),
-    )  # fmt: skip
+    )
     yield Row(
-        "climb", "90 days to weeks, months and years", climb.seconds, other="first fill", theirs=first.seconds,
+        "climb",
+        "90 days to weeks, months and years",
+        climb.seconds,
+        other="first fill",
+        theirs=first.seconds,
         bar=at_most(0.5),
-    )  # fmt: skip
+    )
 
 
 def _ours(stage: Stage) -> tuple[Side, Side, Side]:
@@ -121,11 +129,19 @@ def _rows(
         "the seed's loop, without": "one user, made up to all",
         "the seed's materialized view": "fewer columns, no sessions, no distincts, no memory",
     }
-    yield Row("fill", what, first.seconds, other="floor: parallel count(*)", theirs=count.seconds, bar=at_most(10))
+    yield Row(
+        "fill", what, first.seconds, other="floor: parallel count(*)", theirs=count.seconds, bar=at_most(10)
+    )
     for side in others:
         bar = bars.get(side.name) or next((BARS[name] for name in BARS if side.name.startswith(name)), None)
         yield Row(
-            "fill", what, first.seconds, other=side.name, theirs=side.seconds, bar=bar, note=notes.get(side.name, "")
-        )  # fmt: skip
+            "fill",
+            what,
+            first.seconds,
+            other=side.name,
+            theirs=side.seconds,
+            bar=bar,
+            note=notes.get(side.name, ""),
+        )
     for name, reason in missing.items():
         yield Row("fill", what, first.seconds, other=name, bar=BARS[name], note=reason)

@@ -31,7 +31,10 @@ class StackEvents(PostgresEventLogStorage):
         statement = self.prepare_insert_event_batch(events).returning(SqlEventLogStorageTable.c.id)
         with self.index_transaction() as connection:
             ids = [int(row[0]) for row in connection.execute(statement)]
-            newest = {event.get_dagster_event().asset_key: (event, id_) for event, id_ in zip(events, ids, strict=True)}
+            newest = {
+                event.get_dagster_event().asset_key: (event, id_)
+                for event, id_ in zip(events, ids, strict=True)
+            }
             for event, event_id in newest.values():
                 self._store_asset_event(connection, event, event_id)
 
@@ -66,7 +69,12 @@ class StackStorage(DagsterPostgresStorage):
 def _engine(url: str) -> Engine:
     """One connection, more while threads need them; one that the server ended is opened anew."""
     return create_engine(
-        url, isolation_level="AUTOCOMMIT", pool_size=1, max_overflow=-1, pool_pre_ping=True, hide_parameters=True
+        url,
+        isolation_level="AUTOCOMMIT",
+        pool_size=1,
+        max_overflow=-1,
+        pool_pre_ping=True,
+        hide_parameters=True,
     )
 
 

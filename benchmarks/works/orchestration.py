@@ -1,0 +1,69 @@
+"""What Dagster itself costs: a run over a year of quiet days, and the way to the first statement."""
+
+from collections.abc import Iterator
+from statistics import median
+
+from benchmarks import child
+from benchmarks import stage as stages
+from benchmarks.bench import Bench
+from benchmarks.rows import Row, at_most
+from benchmarks.sides import equality
+from benchmarks.stage import Stage
+from usage_pipeline.warehouse import embedded
+
+
+def measure(bench: Bench) -> Iterator[Row]:
+    """By the instants that Dagster itself notes, and by a command that notes when it starts."""
+    stage = bench.quiet_year()
+    stage.empty()
+    stage.backfill("tokens_daily")
+    equality.require_ours(stage, "day")
+    writing, starting = [], []
+    for number in range(2 * bench.rounds + 1):
+        stage.empty()
+        stage.backfill("tokens_daily")
+        writing.append(_writing(stage))
+        starting.append(_starting(stage))
+        bench.say(
+            f"round {number + 1}: {writing[-1]:.3f} s of events, {starting[-1]:.3f} s to the first statement"
+        )
+    count = stage.size.day_count
+    yield Row(
+        "dagster",
+        f"Dagster's own cost of a run of {count} partitions, a partition",
+        1000 * median(writing) / count,
+        unit="ms",
+        bar=at_most(1),
+        note="all that it does before and after the work, by its own instants",
+    )
+    yield Row(
+        "dagster",
+        "from `import dagster` to the first statement",
+        median(starting),
+        bar=at_most(0.5),
+        note="the import itself not counted",
+    )
+
+
+def _writing(stage: Stage) -> float:
+    """Seconds of the newest run that were not the work: its plan before, its events after."""
+    with stage.server.connect(embedded.DAGSTER_DATABASE, "postgres") as connection:
+        row = connection.execute(stages.statement("dagster_instants")).fetchone()
+    assert row is not None
+    return float(row[0])
+
+
+def _starting(stage: Stage) -> float:
+    day = str(stage.first)
+    words = (
+        "-m",
+        "benchmarks.sides.starting",
+        "backfill",
+        "tokens_daily",
+        "--from",
+        day,
+        "--to",
+        day,
+        "--yes",
+    )
+    return float(child.python(stage.home, *words).printed.splitlines()[-1])
