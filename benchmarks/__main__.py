@@ -6,9 +6,10 @@ from contextlib import ExitStack
 import click
 
 from benchmarks.bench import Bench
-from benchmarks.report import document, table
+from benchmarks.report import document, page, table
 from benchmarks.rows import Row
 from benchmarks.works import WORKS
+from usage_pipeline.cli import stack
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -24,12 +25,15 @@ def main(quick: bool, only: tuple[str, ...], as_json: bool) -> None:
     time is told.
     """
     rows: list[Row] = []
-    with ExitStack() as running:
+    with stack.ending_on_signals(), ExitStack() as running:
         bench = Bench(quick, running, lambda text: click.echo(text, err=True))
         for name in only or WORKS:
             bench.say(f"== {name}")
             rows.extend(WORKS[name](bench))
     found = document.of(bench, rows)
+    if not quick and not only:
+        page.write(found)
+        bench.say(f"written: {page.PAGE.relative_to(page.ROOT)}, its chart and its numbers")
     click.echo(document.written(found) if as_json else table.of(found), nl=False)
 
 

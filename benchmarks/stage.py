@@ -62,7 +62,8 @@ class Stage:
     def run(self, name: str, /, *, login: str = embedded.LOGIN, **binds: object) -> list[tuple[Any, ...]]:
         """One of our own statements; what it returns, if it returns rows."""
         with self.connect(login) as connection:
-            cursor = connection.execute(statement(name), binds or None)
+            cursor = psycopg.ClientCursor(connection)  # several statements, and views, take no binds from a server
+            cursor.execute(statement(name), binds or None)
             return cursor.fetchall() if cursor.description else []
 
     def verb(self, *words: str, **variables: str) -> child.Ran:
@@ -115,7 +116,7 @@ def held(name: str, shape: Shape, size: Size, say: Callable[[str], None]) -> Ite
         (server.home / BUILT).write_text(wanted)
     stage = Stage(server, size)
     with embedded.held(server):
-        stage.verb("migrate", "apply")
+        stage.verb("migrate", "apply")  # the checkout's own, whichever was there
         stage.run("create_clock", login="postgres")
         stage.run("set_clock", login="postgres", instant=_instant(stage.last))
         yield stage

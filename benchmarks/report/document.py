@@ -5,7 +5,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from benchmarks.bench import Bench
 from benchmarks.peers import dbt, sqlmesh
 from benchmarks.rows import Row
+from benchmarks.world.data import Size
 from usage_pipeline.warehouse import binaries
 
 
@@ -21,6 +22,7 @@ def of(bench: Bench, rows: Sequence[Row]) -> dict[str, Any]:
     return {
         "measured": datetime.now(UTC).date().isoformat(),
         "size": "quick" if bench.is_quick else "full",
+        "data": _data(bench.size),
         "machine": machine(bench.cores),
         "versions": versions(),
         "rows": [row.document() for row in rows],
@@ -29,6 +31,15 @@ def of(bench: Bench, rows: Sequence[Row]) -> dict[str, Any]:
 
 def written(found: dict[str, Any]) -> str:
     return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
+
+
+def _data(size: Size) -> str:
+    """The chat in a line."""
+    first, last = size.first_day, size.first_day + timedelta(days=size.day_count - 1)
+    return (
+        f"{size.conversations_per_day * size.day_count:,} conversations of {size.users:,} users,"
+        f" {size.day_count} days from {first} to {last}"
+    )
 
 
 def machine(cores: int) -> dict[str, Any]:

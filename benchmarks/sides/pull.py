@@ -6,7 +6,6 @@ from datetime import UTC, date, datetime, timedelta
 from datetime import time as clock
 
 import pandas as pd
-import psycopg
 import sqlalchemy as sa
 
 from benchmarks import stage as stages
@@ -30,9 +29,7 @@ def fill(stage: Stage, every: int) -> float:
         _write(engine, day, _grouped(_pulled(engine, day)))
     seconds = time.perf_counter() - began
     engine.dispose()
-    instants = [_instant(day) for day in chosen]
-    with stage.connect("postgres") as connection:
-        psycopg.ClientCursor(connection).execute(stages.statement("pulled_expected"), {"days": instants})
+    stage.run("pulled_expected", login="postgres", days=[_instant(day) for day in chosen])
     equality.require(stage, "pandas", "bench.pulled", "bench.pulled_expected")
     return seconds * stage.size.day_count / len(chosen)
 

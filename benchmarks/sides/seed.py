@@ -3,8 +3,6 @@
 import time
 from typing import Final
 
-import psycopg
-
 from benchmarks import stage as stages
 from benchmarks.sides import equality
 from benchmarks.stage import Stage
@@ -27,8 +25,7 @@ def loop(stage: Stage, *, has_index: bool) -> float:
     stage.run("seed_empty")
     ((users, every),) = stage.run("seed_users", count=USERS if has_index else 1)
     seconds = _timed(stage, "seed_loop", users=users, first=stage.first, day_count=stage.size.day_count)
-    with stage.connect("postgres") as connection:
-        psycopg.ClientCursor(connection).execute(stages.statement("seed_expected"), {"users": users})
+    stage.run("seed_expected", login="postgres", users=users)
     equality.require(stage, "the seed's loop", "bench.seed_rows", "bench.seed_expected")
     return seconds * float(every) / len(users)
 

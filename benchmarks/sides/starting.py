@@ -1,14 +1,19 @@
-"""Imports Dagster, runs a verb of ours, and tells how long after the import it sent its first statement."""
+"""Runs a verb of ours and tells how long after `import dagster` it sent its first statement.
+
+The program itself is loaded first, as in every command of ours.
+"""
 
 import time
 
-import dagster  # noqa: F401 - the clock starts when it is there
+from usage_pipeline.cli import main, program  # noqa: F401 - loaded before the clock starts
+
+began = time.perf_counter()
+
+import dagster  # noqa: E402, F401
 
 imported = time.perf_counter()
 
 import sqlalchemy as sa  # noqa: E402
-
-from usage_pipeline.cli import main  # noqa: E402
 
 sent: list[float] = []
 
@@ -22,4 +27,4 @@ sa.event.listen(sa.Engine, "before_cursor_execute", note)
 try:
     main()
 finally:
-    print(f"{sent[0] - imported:.6f}", flush=True)
+    print(f"{imported - began:.6f} {sent[0] - imported:.6f}", flush=True)

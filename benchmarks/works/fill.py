@@ -23,6 +23,7 @@ SAMPLED: Final = 10
 def measure(bench: Bench) -> Iterator[Row]:
     """One round after another: floor, first fill, again, climb, then the others."""
     stage = bench.documented()
+    bench.say("comparing the rows of every side …")
     seed.prepare(stage)
     answers, _ = floor.count(stage, stage.first, stage.last)
     first, again, climb = _ours(stage)

@@ -53,7 +53,7 @@ def _seconds(stage: Stage, name: str) -> float:
     with stage.connect("postgres") as connection:
         connection.execute(stages.statement("step_settings"))
         began = time.perf_counter()
-        connection.execute(stages.statement(name), binds)
+        connection.execute(stages.statement(name), binds).fetchall()
         return time.perf_counter() - began
 
 

@@ -15,10 +15,10 @@ QUIET: Final = 8.0
 
 
 def measure(bench: Bench) -> Iterator[Row]:
-    """Quiet, then beside fills with a connection less than there are cores, as many, and twice as many."""
+    """Quiet, then beside fills with a connection less than there are cores, and with as many: no more may be set."""
     stage = bench.documented()
-    few, many = max(1, bench.cores - 1), 2 * bench.cores
-    connections = sorted({few, bench.cores, many})
+    few = max(1, bench.cores - 1)
+    connections = sorted({few, bench.cores})
     quiet: list[float] = []
     slow: dict[int, list[float]] = {each: [] for each in connections}
     took: dict[int, list[float]] = {each: [] for each in connections}

@@ -28,17 +28,18 @@ class Size:
     agents: int = 40
 
 
-FULL = Size(date(2025, 10, 25), day_count=90, conversations_per_day=5200, users=20_000)
-"""4.2 million messages, half of them answers; it ends in January: year, month and week are open."""
-QUICK = Size(date(2025, 10, 25), day_count=90, conversations_per_day=520, users=2_000)
+FULL = Size(date(2025, 10, 25), day_count=90, conversations_per_day=2600, users=20_000)
+"""2.1 million messages, half of them answers; it ends in January: year, month and week are open."""
+QUICK = Size(date(2025, 10, 25), day_count=90, conversations_per_day=260, users=2_000)
 """A tenth."""
 
 
 def fill(connection: psycopg.Connection, shape: Shape, size: Size) -> None:
     """The whole chat or none, on a connection that commits by itself."""
     draft = ("create_schema", "filler", f"report_{shape}", "talk", "spoken")
-    chat = ("fill_users", "fill_sessions", "fill_messages")
+    chat = ("fill_users", "fill_sessions", "drop_indexes", "fill_messages", "create_indexes")
     with connection.transaction():
+        _run(connection, "memory", size)
         loading.create_application(connection)
         for name in (*draft, *chat, "drop_schema"):
             _run(connection, name, size)

@@ -41,7 +41,7 @@ def prepare(found: Settings) -> dict[str, str]:
         text = files("usage_pipeline.cli").joinpath("dagster.yaml").read_text(encoding="utf-8")
         file.write_text(text, encoding="utf-8")
     given = variables(found)
-    settings.export({**given, "DAGSTER_EVENT_BATCH_SIZE": "100", "DAGSTER_DISABLE_TELEMETRY": "1"})
+    settings.export({**given, "DAGSTER_EVENT_BATCH_SIZE": "500", "DAGSTER_DISABLE_TELEMETRY": "1"})
     return given
 
 

@@ -4,7 +4,7 @@ import atexit
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import cache
-from typing import Self
+from typing import Final, Self
 
 from dagster import DagsterEventType, EventLogEntry
 from dagster._core.storage.config import PostgresStorageConfig
@@ -18,23 +18,27 @@ from sqlalchemy.engine import make_url
 from usage_pipeline import settings
 from usage_pipeline.warehouse import embedded, urls
 
+_PLANNED: Final = DagsterEventType.ASSET_MATERIALIZATION_PLANNED
+_DONE: Final = DagsterEventType.ASSET_MATERIALIZATION
+
 
 class StackEvents(PostgresEventLogStorage):
-    """The event log; the partitions that a run will compute are written in one statement, as those it has."""
+    """The event log; what a run plans and what it has done for each partition are written many at a time."""
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
-        """Dagster's own writes a run's plan event by event: fifteen milliseconds for each partition."""
-        planned = DagsterEventType.ASSET_MATERIALIZATION_PLANNED
-        if any(event.get_dagster_event().event_type is not planned for event in events):
+        """Dagster's own writes a run's plan event by event, fifteen milliseconds for each partition."""
+        if {event.get_dagster_event().event_type for event in events} not in ({_PLANNED}, {_DONE}):
             super().store_event_batch(events)
             return
-        statement = self.prepare_insert_event_batch(events).returning(SqlEventLogStorageTable.c.id)
+        statement = SqlEventLogStorageTable.insert().returning(
+            SqlEventLogStorageTable.c.id, sort_by_parameter_order=True
+        )
+        rows = [self._event_to_row(event) for event in events]
         with self.index_transaction() as connection:
-            ids = [int(row[0]) for row in connection.execute(statement)]
-            newest = {
-                event.get_dagster_event().asset_key: (event, id_)
-                for event, id_ in zip(events, ids, strict=True)
-            }
+            ids = [int(row[0]) for row in connection.execute(statement, rows)]
+            self._store_asset_event_tags(connection, events, ids)
+            pairs = zip(events, ids, strict=True)
+            newest = {event.get_dagster_event().asset_key: (event, event_id) for event, event_id in pairs}
             for event, event_id in newest.values():
                 self._store_asset_event(connection, event, event_id)
 

@@ -1,3 +1,4 @@
 -- What every side is compared with, in a schema of its own.
-create schema if not exists bench;
+drop schema if exists bench cascade;
+create schema bench;
 grant all on schema bench to usage

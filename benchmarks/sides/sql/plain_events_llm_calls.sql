@@ -1,6 +1,6 @@
 -- bench.events: the answers as a person reads them, tokens in the list of calls; a helper that answered from a cache
 -- spent nothing.
-create or replace view bench.events as
+create unlogged table bench.events as
 select
   coalesce(message.sender_user_id, session.user_id, '00000000-0000-0000-0000-000000000000') as user_id,
   message.created_at, message.conversation_id, message.sender_agent_id as agent_id,

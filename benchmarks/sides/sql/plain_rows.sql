@@ -1,4 +1,4 @@
--- One row per user and period of the answers, in one plain statement. {result} is made anew. Binds: unit.
+-- One row per user and period of the answers, in one plain statement. Binds: unit.
 create table {result} as
 select
   date_trunc(%(unit)s, event.created_at, 'UTC') as day, event.user_id,

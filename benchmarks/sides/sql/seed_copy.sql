@@ -1,6 +1,7 @@
 -- The application's messages once more, each answer with the user of its session, as the seed's statements expect.
 create schema seed;
-create table seed.chat_messages_v2 (like public.chat_messages_v2 including indexes);
+set maintenance_work_mem = '512MB';
+create table seed.chat_messages_v2 (like public.chat_messages_v2);
 insert into seed.chat_messages_v2
 select
   message.id, message.conversation_id, coalesce(message.sender_user_id, session.user_id), message.sender_agent_id,
@@ -8,6 +9,9 @@ select
 from public.chat_messages_v2 message
 left join public.conversation_sessions session on session.conversation_id = message.conversation_id
 order by message.created_at;
+alter table seed.chat_messages_v2 add primary key (id);
+create index on seed.chat_messages_v2 (created_at);
+create index on seed.chat_messages_v2 (conversation_id, created_at);
 create table seed.user_token_usage (
   id uuid primary key default gen_random_uuid(),
   user_id uuid not null,
