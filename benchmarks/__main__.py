@@ -2,12 +2,16 @@
 
 import sys
 from contextlib import ExitStack
+from typing import Any
 
 import click
 
 from benchmarks.bench import Bench
+from benchmarks.child import Broken
+from benchmarks.peers.place import Failed
 from benchmarks.report import document, page, table
 from benchmarks.rows import Row
+from benchmarks.sides.equality import Unequal
 from benchmarks.works import WORKS
 from usage_pipeline.cli import stack
 
@@ -24,17 +28,25 @@ def main(quick: bool, only: tuple[str, ...], as_json: bool) -> None:
     The data are made once, below `.usage/bench`, and kept. Every side's rows are compared before a
     time is told.
     """
+    try:
+        found = measure(quick, only)
+    except (Broken, Failed, Unequal) as failure:
+        raise click.ClickException(str(failure)) from None
+    if not quick and not only:
+        page.write(found)
+        click.echo(f"written: {page.PAGE.relative_to(page.ROOT)}, its chart and its numbers", err=True)
+    click.echo(document.written(found) if as_json else table.of(found), nl=False)
+
+
+def measure(quick: bool, only: tuple[str, ...]) -> dict[str, Any]:
+    """The document of the works that were asked for, one after the other."""
     rows: list[Row] = []
     with stack.ending_on_signals(), ExitStack() as running:
         bench = Bench(quick, running, lambda text: click.echo(text, err=True))
         for name in only or WORKS:
             bench.say(f"== {name}")
             rows.extend(WORKS[name](bench))
-    found = document.of(bench, rows)
-    if not quick and not only:
-        page.write(found)
-        bench.say(f"written: {page.PAGE.relative_to(page.ROOT)}, its chart and its numbers")
-    click.echo(document.written(found) if as_json else table.of(found), nl=False)
+        return document.of(bench, rows)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ class Stage:
     def run(self, name: str, /, *, login: str = embedded.LOGIN, **binds: object) -> list[tuple[Any, ...]]:
         """One of our own statements; what it returns, if it returns rows."""
         with self.connect(login) as connection:
-            cursor = psycopg.ClientCursor(connection)  # several statements, and views, take no binds from a server
+            cursor = psycopg.ClientCursor(connection)  # binds of several statements, or of a view
             cursor.execute(statement(name), binds or None)
             return cursor.fetchall() if cursor.description else []
 

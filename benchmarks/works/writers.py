@@ -15,7 +15,7 @@ QUIET: Final = 8.0
 
 
 def measure(bench: Bench) -> Iterator[Row]:
-    """Quiet, then beside fills with a connection less than there are cores, and with as many: no more may be set."""
+    """Quiet, then beside fills with a connection less than there are cores, and with as many."""
     stage = bench.documented()
     few = max(1, bench.cores - 1)
     connections = sorted({few, bench.cores})

@@ -16,7 +16,7 @@ as $$
   -- A token count as a person would accept it: NULL if absent, -1 if it makes no sense.
   select case
     when value is null then null
-    when pg_catalog.octet_length(value) between 1 and 13 and pg_catalog.translate(value, '0123456789', '') = ''
+    when pg_catalog.octet_length(value) between 1 and 13 and value collate pg_catalog."C" !~ '[^0-9]'
       then case when value::bigint <= 1000000000000 then value::bigint else -1 end
     when pg_catalog.jsonb_typeof(original) <> 'number' then -1
     when value::numeric between 0 and 1000000000000 and value::numeric = pg_catalog.trunc(value::numeric)
@@ -86,6 +86,85 @@ as $$
     ) worded
     offset 0
   ) call
+$$;
+
+create or replace function usage_private.chat_plain_calls(metadata jsonb, details jsonb)
+returns table (usage bigint[])
+language sql immutable parallel safe
+as $$
+  -- What chat_usage() finds where tokens stand in the list of calls alone and every count is plain; else no array.
+  -- One pass: a call is opened once, and unpacked in the select list, where the from clause would store each list.
+  select case
+    when listed.is_plain
+      and (listed.tokens_text is null or listed.tokens_text collate pg_catalog."C" ~ '^[0-9]{1,12}$')
+      then array[
+        listed.prompt_tokens, listed.completion_tokens,
+        case
+          when listed.tokens_text::bigint = listed.total_tokens then coalesce(listed.spent_tokens, 0)
+          else coalesce(listed.helper_tokens, 0)
+            + coalesce(greatest(listed.answer_tokens, listed.tokens_text::bigint), 0)
+        end
+      ]
+    end::bigint[]
+  from (
+    select
+      pg_catalog.bool_and(call.is_plain) as is_plain,
+      pg_catalog.sum(call.prompt_tokens) filter (where call.is_spent) as prompt_tokens,
+      pg_catalog.sum(call.completion_tokens) filter (where call.is_spent) as completion_tokens,
+      pg_catalog.sum(call.total_tokens) as total_tokens,
+      pg_catalog.sum(call.total_tokens) filter (where call.is_spent) as spent_tokens,
+      pg_catalog.sum(call.total_tokens) filter (where call.is_helper and call.is_spent) as helper_tokens,
+      pg_catalog.sum(call.total_tokens) filter (where not call.is_helper) as answer_tokens,
+      metadata ->> 'tokens' as tokens_text
+    from (
+      select
+        counted.is_plain, counted.is_helper, counted.prompt_tokens, counted.completion_tokens,
+        not counted.is_helper or (details -> counted.stage -> 'from_cache') is distinct from 'true'::jsonb as is_spent,
+        coalesce(counted.total_tokens, counted.prompt_tokens + counted.completion_tokens) as total_tokens
+      from (
+        select
+          text.stage, text.stage in ('contextual_awareness', 'intent_classification') is true as is_helper,
+          text.is_plain,
+          case when text.is_plain then text.prompt_text::bigint end as prompt_tokens,
+          case when text.is_plain then text.completion_text::bigint end as completion_tokens,
+          case when text.is_plain then text.total_text::bigint end as total_tokens
+        from (
+          select
+            opened.*,
+            coalesce(
+              pg_catalog.octet_length(opened.prompt_text) between 1 and 12
+                and pg_catalog.octet_length(opened.completion_text) between 1 and 12
+                and (opened.total_text is null or pg_catalog.octet_length(opened.total_text) between 1 and 12)
+                and (opened.prompt_text || opened.completion_text || coalesce(opened.total_text, ''))
+                  collate pg_catalog."C" !~ '[^0-9]',
+              false) as is_plain
+          from (
+            select
+              entered.stage,
+              coalesce(
+                entered.reported ->> 'prompt_tokens', entered.reported ->> 'prompt', entered.reported ->> 'input_tokens'
+              ) as prompt_text,
+              coalesce(
+                entered.reported ->> 'completion_tokens', entered.reported ->> 'completion',
+                entered.reported ->> 'output_tokens'
+              ) as completion_text,
+              coalesce(entered.reported ->> 'total_tokens', entered.reported ->> 'total') as total_text
+            from (
+              select item.entry ->> 'stage' as stage, item.entry -> 'response' -> 'usage' as reported
+              from (select pg_catalog.jsonb_array_elements(details -> 'llm_calls') as entry offset 0) item
+              offset 0
+            ) entered
+            where entered.reported <> 'null'::jsonb
+            offset 0
+          ) opened
+          offset 0
+        ) text
+        offset 0
+      ) counted
+      offset 0
+    ) call
+    offset 0
+  ) listed
 $$;
 
 create or replace function usage_private.chat_usage(metadata jsonb, details jsonb)
@@ -169,9 +248,14 @@ as $$
         when pg_catalog.octet_length(opened.prompt_text) between 1 and 12
           and pg_catalog.octet_length(opened.completion_text) between 1 and 12
           and pg_catalog.octet_length(opened.total_text) between 1 and 12
-          and pg_catalog.translate(
-            opened.prompt_text || opened.completion_text || opened.total_text, '0123456789', '') = ''
+          and (opened.prompt_text || opened.completion_text || opened.total_text) collate pg_catalog."C" !~ '[^0-9]'
           then null
+        when coalesce(opened.prompt_text, opened.completion_text, opened.total_text) is null
+          and pg_catalog.jsonb_typeof(opened.details -> 'llm_calls') = 'array'
+          then coalesce(
+            (select plain.usage from usage_private.chat_plain_calls(opened.metadata, opened.details) plain),
+            (select found.usage from usage_private.chat_usage(opened.metadata, opened.details) found)
+          )
         else (select found.usage from usage_private.chat_usage(opened.metadata, opened.details) found)
       end as otherwise
     from (
@@ -198,6 +282,7 @@ as $$
     ) opened
     offset 0
   ) answer
+  offset 0
 $$;
 
 create or replace function usage.token_events(window_start timestamptz, window_end timestamptz)
