@@ -26,6 +26,7 @@ def main() -> None:
         typed = again(Path(sys.argv[0]).name)
         print(f"interrupted; what is committed stays. Go on: {typed}", file=sys.stderr)
         code = refusals.INTERRUPTED
+    gc.freeze()  # the end would look through all that was loaded for garbage, for a second
     sys.exit(code)
 
 

@@ -15,7 +15,7 @@ from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.failures import TooSlow
 
 PATIENCE_MS: Final = 2000
-HASTE_MS: Final = 300
+HASTE_MS: Final = 100
 """A plan that takes as long as the work is no plan: what cannot be counted in this time is estimated."""
 
 

@@ -25,9 +25,11 @@ as $$
 declare
   step record;
   below record;
+  period_name text;
 begin
   select ladder.* into strict step from usage_private.ladder() ladder where ladder.rollup = p_rollup;
   select ladder.* into below from usage_private.ladder() ladder where ladder.rollup = step.below;
+  period_name := step.period_type || extract(epoch from replace_tokens.window_start);
   -- Of rows that were stored a moment ago the planner knows nothing: it guesses one, and would go through all users
   -- again for each of them. The function's own settings end this with the function.
   perform pg_catalog.set_config('enable_nestloop', 'off', true);
@@ -118,8 +120,7 @@ begin
       computed.message_count, computed.unmetered_message_count, computed.refused_message_count,
       computed.conversation_count, computed.agent_ids, computed.conversation_ids, computed.last_activity,
       -- of the key: the same row has the same id, and a random one costs as much as the rest of the row
-      pg_catalog.md5(
-        step.period_type || extract(epoch from replace_tokens.window_start) || computed.user_id)::uuid
+      pg_catalog.md5(period_name || computed.user_id)::uuid
     from computed
     where (replace_tokens.written_user is null or computed.user_id = replace_tokens.written_user)
       and not exists (
