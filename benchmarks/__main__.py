@@ -12,7 +12,7 @@ from benchmarks.peers.place import Failed
 from benchmarks.report import document, page, table
 from benchmarks.rows import Row
 from benchmarks.sides.equality import Unequal
-from benchmarks.works import WORKS
+from benchmarks.works import QUICK, WORKS
 from usage_pipeline.cli import stack
 
 
@@ -43,7 +43,7 @@ def measure(quick: bool, only: tuple[str, ...]) -> dict[str, Any]:
     rows: list[Row] = []
     with stack.ending_on_signals(), ExitStack() as running:
         bench = Bench(quick, running, lambda text: click.echo(text, err=True))
-        for name in only or WORKS:
+        for name in only or (QUICK if quick else WORKS):
             bench.say(f"== {name}")
             rows.extend(WORKS[name](bench))
         return document.of(bench, rows)

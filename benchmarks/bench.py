@@ -27,7 +27,7 @@ class Bench:
 
     @property
     def rounds(self) -> int:
-        return 2 if self.is_quick else 3
+        return 1 if self.is_quick else 3
 
     @property
     def cores(self) -> int:

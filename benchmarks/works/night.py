@@ -74,7 +74,7 @@ def measure(bench: Bench) -> Iterator[Row]:
     """Nights on the whole history and on parts of it, the view's refresh, the peers' nights."""
     stage = bench.documented()
     nights = Nights(stage)
-    shorter = [Nights(bench.last_days(days)) for days in HISTORIES]
+    shorter = [] if bench.is_quick else [Nights(bench.last_days(days)) for days in HISTORIES]
     for each in (nights, *shorter):
         each.prepare()
         each.restore()

@@ -35,11 +35,11 @@ def measure(bench: Bench) -> Iterator[Row]:
     count = stage.size.day_count
     yield Row(
         "dagster",
-        f"Dagster's own cost of a run of {count} partitions, a partition",
+        f"Dagster's events of a run of {count} partitions, a partition",
         1000 * median(writing) / count,
         unit="ms",
         bar=at_most(1),
-        note="all that it does before and after the work, by its own instants",
+        note="by the instants in its own log",
     )
     yield Row(
         "dagster",
@@ -52,7 +52,7 @@ def measure(bench: Bench) -> Iterator[Row]:
 
 
 def _writing(stage: Stage) -> float:
-    """Seconds of the newest run that were not the work: its plan before, its events after."""
+    """Seconds in which the newest run wrote what it plans and what it has computed."""
     with stage.server.connect(embedded.DAGSTER_DATABASE, "postgres") as connection:
         row = connection.execute(stages.statement("dagster_instants")).fetchone()
     assert row is not None

@@ -1,6 +1,9 @@
--- Seconds of Dagster's newest run that passed before its step started and after the step's work had ended.
-select extract(epoch from max(log.timestamp) - min(log.timestamp)) - extract(epoch from
-  min(log.timestamp) filter (where log.dagster_event_type = 'STEP_OUTPUT')
-  - max(log.timestamp) filter (where log.dagster_event_type = 'STEP_START'))
+-- Seconds in which Dagster's newest run wrote events of partitions: those it plans, until the run starts, and those it
+-- has computed, until the step is done.
+select
+  extract(epoch from max(log.timestamp) filter (where log.dagster_event_type = 'PIPELINE_START')
+    - min(log.timestamp) filter (where log.dagster_event_type = 'ASSET_MATERIALIZATION_PLANNED'))
+  + extract(epoch from max(log.timestamp) filter (where log.dagster_event_type = 'STEP_SUCCESS')
+    - min(log.timestamp) filter (where log.dagster_event_type = 'ASSET_MATERIALIZATION'))
 from event_logs log
 where log.run_id = (select runs.run_id from runs order by runs.id desc limit 1)
