@@ -43,7 +43,7 @@ def of(found: dict[str, Any]) -> str:
 
 
 def _start(rows: list[dict[str, Any]]) -> str:
-    return next(f"{row['ours']:.1f}" for row in rows if row["what"] == orchestration.LOADING)
+    return next(f"{row['ours']:.1f}" for row in rows if row["what"] == orchestration.WHOLE)
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

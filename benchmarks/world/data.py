@@ -28,9 +28,9 @@ class Size:
     agents: int = 40
 
 
-FULL = Size(date(2025, 10, 25), day_count=90, conversations_per_day=2600, users=20_000)
-"""2.1 million messages, half of them answers; it ends in January: year, month and week are open."""
-QUICK = Size(date(2025, 10, 25), day_count=90, conversations_per_day=260, users=2_000)
+FULL = Size(date(2025, 10, 25), day_count=90, conversations_per_day=3900, users=20_000)
+"""3.2 million messages, half of them answers; it ends in January: year, month and week are open."""
+QUICK = Size(date(2025, 10, 25), day_count=90, conversations_per_day=390, users=2_000)
 """A tenth."""
 
 

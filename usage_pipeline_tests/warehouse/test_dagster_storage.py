@@ -10,6 +10,7 @@ import pytest
 import sqlalchemy as sa
 from dagster_postgres import PostgresEventLogStorage
 
+from usage_pipeline import definitions  # noqa: F401 - where warnings of Dagster's are filtered
 from usage_pipeline.rollups.assets import tokens_daily
 from usage_pipeline.warehouse import embedded
 from usage_pipeline.warehouse.connections import Warehouse
