@@ -1,19 +1,26 @@
 """`python3 dev.py bench`: the table of speeds."""
 
+import fcntl
+import json
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import click
+import psycopg
 
+from benchmarks import stage as stages
 from benchmarks.bench import Bench
 from benchmarks.child import Broken
-from benchmarks.peers.place import Failed
 from benchmarks.report import document, page, table
 from benchmarks.rows import Row
 from benchmarks.sides.equality import Unequal
 from benchmarks.works import QUICK, WORKS
 from usage_pipeline.cli import stack
+from usage_pipeline.refusals import FAILED, INTERRUPTED, REFUSED, Refusal
+
+PROGRAM = "python3 dev.py bench"
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,31 +29,75 @@ from usage_pipeline.cli import stack
     "--only", type=click.Choice(list(WORKS)), multiple=True, help="This work, not all; may be repeated."
 )
 @click.option("--json", "as_json", is_flag=True, help="The table as one JSON document.")
-def main(quick: bool, only: tuple[str, ...], as_json: bool) -> None:
+@click.option(
+    "--page", "only_page", is_flag=True, help="Measure nothing; make the page of docs/speed.json anew."
+)
+def bench(quick: bool, only: tuple[str, ...], as_json: bool, only_page: bool) -> None:
     """Measure this checkout side by side with what one would use instead.
 
-    The data are made once, below `.usage/bench`, and kept. Every side's rows are compared before a
-    time is told.
+    The data are made once, below `.usage/bench` (as root below `/var/tmp`), and kept. Every side's rows are
+    compared before a time is told. All of it at once also writes docs/speed.md, its chart and its numbers.
     """
-    try:
-        found = measure(quick, only)
-    except (Broken, Failed, Unequal) as failure:
-        raise click.ClickException(str(failure)) from None
+    if only_page:
+        if quick or only or as_json:
+            raise click.UsageError("--page stands alone")
+        page.write(json.loads(page.DOCUMENT.read_text(encoding="utf-8")))
+        return
+    with _alone():
+        found = _measure(quick, only)
     if not quick and not only:
         page.write(found)
-        click.echo(f"written: {page.PAGE.relative_to(page.ROOT)}, its chart and its numbers", err=True)
+        _say(f"written: {page.PAGE.relative_to(page.ROOT)}, its chart and its numbers")
     click.echo(document.written(found) if as_json else table.of(found), nl=False)
 
 
-def measure(quick: bool, only: tuple[str, ...]) -> dict[str, Any]:
+def _measure(quick: bool, only: tuple[str, ...]) -> dict[str, Any]:
     """The document of the works that were asked for, one after the other."""
     rows: list[Row] = []
     with stack.ending_on_signals(), ExitStack() as running:
-        bench = Bench(quick, running, lambda text: click.echo(text, err=True))
+        given = Bench(quick, running, _say)
         for name in only or (QUICK if quick else WORKS):
-            bench.say(f"== {name}")
-            rows.extend(WORKS[name](bench))
-        return document.of(bench, rows)
+            _say(f"== {name}")
+            rows.extend(WORKS[name](given))
+        return document.of(given, rows)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Two at once would empty each other's tables, and slow each other."""
+    stages.FOLDER.mkdir(parents=True, exist_ok=True)
+    with (stages.FOLDER / "running.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refusal(
+                "another bench is running here", why="two would slow each other", fix="wait for it",
+                exit_code=REFUSED,
+            ) from None  # fmt: skip
+        yield
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def main() -> int:
+    """The exit code; whatever goes wrong is told in a few lines."""
+    try:
+        bench(prog_name=PROGRAM, standalone_mode=False)
+    except click.ClickException as error:
+        _say(f"{error.format_message()} Help: {PROGRAM} --help")
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        _say(f"interrupted; the data that were made stay. Again: {PROGRAM}")
+        return INTERRUPTED
+    except Refusal as refusal:
+        _say(refusal.line(PROGRAM))
+        return refusal.exit_code
+    except (Broken, Unequal, OSError, psycopg.Error) as failure:
+        _say(f"{PROGRAM}: {failure}")
+        return FAILED
+    return 0
 
 
 if __name__ == "__main__":

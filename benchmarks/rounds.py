@@ -1,9 +1,11 @@
 """Sides that take turns: each runs once a round, so that whatever slows the machine slows them all."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from statistics import median
 from time import perf_counter
+
+from benchmarks.peers.place import Failed
 
 
 @dataclass
@@ -14,34 +16,31 @@ class Side:
     run: Callable[[], float]
     before: Callable[[], None] = lambda: None
     """What must be there first and is not measured."""
-    rounds: int | None = None
-    """In how many rounds it takes part; all unless said."""
     times: list[float] = field(default_factory=list)
+    failure: str = ""
+    """Why it takes no part any more, in one line."""
 
     @property
-    def seconds(self) -> float:
-        """The median of its rounds."""
-        return median(self.times)
+    def seconds(self) -> float | None:
+        """The median of its rounds; None where it failed in one."""
+        return None if self.failure or not self.times else median(self.times)
 
 
-def alternate(sides: Iterable[Side], rounds: int, say: Callable[[str], None]) -> Sequence[Side]:
+def alternate(sides: Iterable[Side], rounds: int, say: Callable[[str], None]) -> None:
     """Every side in every round, in their order."""
     every = list(sides)
     for number in range(rounds):
         for side in every:
-            if side.rounds is not None and number >= side.rounds:
-                continue
-            side.before()
-            side.times.append(side.run())
-            say(f"round {number + 1} of {rounds}: {side.name} {side.times[-1]:.3f} s")
-    return every
+            seconds = _once(side)
+            if seconds is not None:
+                side.times.append(seconds)
+                say(f"round {number + 1} of {rounds}: {side.name} {seconds:.3f} s")
 
 
 def prove(sides: Iterable[Side]) -> None:
     """Each once, nothing said: a side that checks its rows has done so before any time is told."""
     for side in sides:
-        side.before()
-        side.run()
+        _once(side)
 
 
 def timed(work: Callable[[], object]) -> Callable[[], float]:
@@ -53,3 +52,15 @@ def timed(work: Callable[[], object]) -> Callable[[], float]:
         return perf_counter() - began
 
     return run
+
+
+def _once(side: Side) -> float | None:
+    """A tool that breaks off is out of the game; the others go on."""
+    if side.failure:
+        return None
+    try:
+        side.before()
+        return side.run()
+    except Failed as failure:
+        side.failure = " ".join(str(failure).split())[:200]
+        return None

@@ -50,10 +50,10 @@ class Row:
         """None: no bar, or a side that could not take part."""
         if self.bar is None or (self.other and self.theirs is None):
             return None
-        value = self.ratio if self.other else self.ours
-        if value is None:
-            return self.bar.sense is Sense.AT_MOST
-        return value <= self.bar.value if self.bar.sense is Sense.AT_MOST else value >= self.bar.value
+        theirs = 1 if self.theirs is None else self.theirs
+        if self.bar.sense is Sense.AT_MOST:
+            return self.ours <= self.bar.value * theirs
+        return theirs >= self.bar.value * self.ours
 
     def document(self) -> dict[str, Any]:
         """For JSON."""

@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from importlib.resources import files
@@ -23,7 +23,6 @@ from usage_pipeline.warehouse.embedded import Server
 
 ROOT: Final = Path(__file__).parent.parent
 FOLDER: Final = ROOT / ".usage" / "bench"
-BUILT: Final = "built"
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,11 @@ class Stage:
         )
         return int(count)
 
+    def durations(self, day: date) -> dict[str, float]:
+        """Seconds of work on the day and on what holds it, by the product's own record, by rollup."""
+        found = self.run("ledger_of_night", login="postgres", day=day)
+        return {rollup: float(milliseconds) / 1000 for rollup, milliseconds in found}
+
     def empty(self) -> None:
         """Nothing computed: what the next run finds is the first night of a stack."""
         self.run("empty_ours", login="postgres")
@@ -97,10 +101,12 @@ def statement(name: str) -> bytes:
     return files("benchmarks").joinpath("sides", "sql", f"{name}.sql").read_bytes()
 
 
-def with_names(name: str, **names: str) -> sql.Composed:
-    """A statement of ours with relations put in as identifiers."""
-    given = {key: sql.Identifier(*value.split(".")) for key, value in names.items()}
-    return sql.SQL(statement(name).decode()).format(**given)
+def with_names(name: str, *, mark: str | None = None, **names: str) -> sql.Composed:
+    """A statement of ours with relations put in as identifiers, and a text as a literal."""
+    given: dict[str, sql.Composable] = {
+        key: sql.Identifier(*value.split(".")) for key, value in names.items()
+    }
+    return sql.SQL(statement(name).decode()).format(**given, mark=sql.Literal(mark))
 
 
 @contextmanager
@@ -108,18 +114,30 @@ def held(name: str, shape: Shape, size: Size, say: Callable[[str], None]) -> Ite
     """The stage of this name, made anew if it was made of other rows; its server runs while the body does."""
     server = embedded.of(FOLDER / name)
     wanted = _mark(shape, size)
-    if not (server.home / BUILT).exists() or (server.home / BUILT).read_text() != wanted:
-        _forget(server)
-        say(f"making {name}: {size.day_count} days, {size.users} users, {shape} …")
-        with embedded.held(server), server.connect(embedded.DATABASE, embedded.LOGIN) as connection:
-            data.fill(connection, shape, size)
-        (server.home / BUILT).write_text(wanted)
-    stage = Stage(server, size)
-    with embedded.held(server):
+    with ExitStack() as running:
+        running.enter_context(embedded.held(server))
+        if _made_of(server) != wanted:
+            running.close()
+            embedded.remove(server)
+            shutil.rmtree(server.home)
+            running.enter_context(embedded.held(server))
+            say(f"making {name}: {size.day_count} days, {size.users} users, {shape} …")
+            with server.connect(embedded.DATABASE, embedded.LOGIN) as connection:
+                data.fill(connection, shape, size)
+                connection.execute(with_names("mark_database", database=embedded.DATABASE, mark=wanted))
+        stage = Stage(server, size)
+        stage.run("drop_ours", login="postgres")
         stage.verb("migrate", "apply")  # the checkout's own, whichever was there
-        stage.run("create_clock", login="postgres")
-        stage.run("set_clock", login="postgres", instant=_instant(stage.last))
+        for setting in ("create_clock", "set_clock"):
+            stage.run(setting, login="postgres", instant=_instant(stage.last))
         yield stage
+
+
+def _made_of(server: Server) -> str | None:
+    """What the rows were made of, once all were there."""
+    with server.connect(embedded.DATABASE, "postgres") as connection:
+        row = connection.execute(statement("mark_of_database")).fetchone()
+    return row[0] if row else None
 
 
 def _instant(last: date) -> datetime:
@@ -127,14 +145,15 @@ def _instant(last: date) -> datetime:
     return datetime.combine(last + timedelta(days=1), time(2), UTC)
 
 
-def _forget(server: Server) -> None:
-    if server.home.exists():
-        embedded.remove(server)
-        shutil.rmtree(server.home)
-
-
 def _mark(shape: Shape, size: Size) -> str:
-    """Of what the rows are made: the statements that draw them and how many."""
-    texts = sorted(files("benchmarks.world").joinpath("sql").iterdir(), key=lambda each: each.name)
+    """Of what the rows, and what is kept beside them, are made: statements, and how many rows they draw."""
+    rows = files("benchmarks.world").joinpath("sql").iterdir()
+    beside = (
+        each
+        for each in files("benchmarks").joinpath("sides", "sql").iterdir()
+        if each.name.startswith(("create_plain", "plain_events", "plain_rows", "seed_copy"))
+    )
+    tables = files("usage_pipeline.demo").joinpath("sql", "application.sql")
+    texts = sorted((*rows, *beside, tables), key=lambda each: each.name)
     digest = hashlib.sha256(b"".join(each.read_bytes() for each in texts)).hexdigest()
     return json.dumps({"shape": shape, **asdict(size), "statements": digest}, default=str)

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks import rounds
+from benchmarks.peers.place import Failed
 from benchmarks.report import chart, page, table
 from benchmarks.rounds import Side
 from benchmarks.rows import Row, at_least, at_most
@@ -21,6 +22,8 @@ from benchmarks.rows import Row, at_least, at_most
         (Row("w", "x", 1, other="o", theirs=1.9, bar=at_least(2)), 1.9, False),
         (Row("w", "x", 3, other="o", theirs=2), 1.5, None),
         (Row("w", "x", 0, "rows", bar=at_most(0)), None, True),
+        (Row("w", "x", 1, other="o", theirs=0, bar=at_most(3)), None, False),
+        (Row("w", "x", 0, other="o", theirs=1, bar=at_least(3)), None, True),
         (Row("w", "x", 1, "rows", bar=at_most(0)), None, False),
         (Row("w", "x", 1, other="could not be installed", bar=at_least(2)), None, None),
     ],
@@ -32,18 +35,23 @@ def test_a_ratio_is_held_to_its_bar(row: Row, ratio: float | None, is_met: bool 
 
 def test_sides_take_turns_and_the_median_counts() -> None:
     heard: list[str] = []
-    seconds = iter([3.0, 30.0, 1.0, 2.0])
+    seconds = iter([3.0, 1.0, 2.0])
 
-    def run(name: str) -> float:
-        heard.append(name)
+    def run() -> float:
+        heard.append("first")
         return next(seconds)
 
-    first = Side("first", lambda: run("first"), before=lambda: heard.append("before"))
-    once = Side("once", lambda: run("once"), rounds=1)
-    rounds.alternate([first, once], 3, lambda _: None)
-    assert heard == ["before", "first", "once", "before", "first", "before", "first"]
+    def break_off() -> float:
+        heard.append("second")
+        raise Failed("a tool: exit code 1\nits last line")
+
+    first = Side("first", run, before=lambda: heard.append("before"))
+    second = Side("second", break_off)
+    rounds.alternate([first, second], 3, lambda _: None)
+    assert heard == ["before", "first", "second", "before", "first", "before", "first"]
     assert first.seconds == 2.0
-    assert once.seconds == 30.0
+    assert second.seconds is None
+    assert second.failure == "a tool: exit code 1 its last line"
 
 
 def test_the_page_and_the_chart_are_made_of_the_numbers() -> None:

@@ -6,7 +6,7 @@ from string import Template
 from typing import Any, Final
 
 from benchmarks.report import chart, document, table
-from benchmarks.works import orchestration
+from benchmarks.works import WORKS, orchestration
 
 ROOT: Final = Path(__file__).parent.parent.parent
 DOCUMENT: Final = ROOT / "docs" / "speed.json"
@@ -14,7 +14,7 @@ PAGE: Final = ROOT / "docs" / "speed.md"
 CHART: Final = ROOT / "docs" / "images" / "speed.svg"
 _TEXT: Final = Path(__file__).with_name("page.md")
 _REASONS: Final = Path(__file__).with_name("reasons.json")
-_LINKS: Final = {"met": "met", "missed": "[missed](#why-a-bar-is-missed)"}
+UNEXPLAINED: Final = "not explained yet"
 
 
 def write(found: dict[str, Any]) -> None:
@@ -35,11 +35,14 @@ def of(found: dict[str, Any]) -> str:
         data=found["data"],
         missed=_missed(rows),
         start=_start(rows),
-        works=", ".join(
-            dict.fromkeys(row["work"] for row in rows if row["work"] != "again" and row["work"] != "climb")
-        ),
+        works=_works(rows),
         machine=_list({**found["machine"], **found["versions"]}),
     )
+
+
+def _works(rows: list[dict[str, Any]]) -> str:
+    """The names that `--only` takes; `fill` brings again and climb with it."""
+    return ", ".join(name for name in dict.fromkeys(row["work"] for row in rows) if name in WORKS)
 
 
 def _start(rows: list[dict[str, Any]]) -> str:
@@ -48,8 +51,17 @@ def _start(rows: list[dict[str, Any]]) -> str:
 
 def _table(rows: list[dict[str, Any]]) -> str:
     head = ["work", "ours", "beside", "theirs", "ratio", "bar", ""]
-    lines = [head, ["---"] * len(head), *(table.cells(row) for row in rows)]
+    lines = [head, ["---"] * len(head), *(_linked(table.cells(row)) for row in rows)]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _linked(cells: list[str]) -> list[str]:
+    """A bar that is missed leads to why."""
+    *others, last = cells
+    return [
+        *others,
+        last.replace("missed", "[missed](#why-a-bar-is-missed)", 1) if last.startswith("missed") else last,
+    ]
 
 
 def _verdict(rows: list[dict[str, Any]]) -> str:
@@ -65,10 +77,8 @@ def _missed(rows: list[dict[str, Any]]) -> str:
         if row["met"] is False:
             against = f" beside {row['other']}" if row["other"] else ""
             value = row["ratio"] if row["ratio"] is not None else row["ours"]
-            why = next(
-                (text for key, text in reasons.items() if key in f"{row['work']}: {row['other']}"),
-                "not explained yet",
-            )
+            known = f"{row['work']}: {row['what']} beside {row['other']}"
+            why = next((text for words, text in reasons if all(word in known for word in words)), UNEXPLAINED)
             lines.append(f"- **{row['what']}{against}: {value:.3g}, bar {row['bar']}.** {why}")
     return "\n".join(lines) or "None is."
 

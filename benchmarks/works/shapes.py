@@ -12,16 +12,13 @@ from benchmarks.sides import equality, floor
 def measure(bench: Bench) -> Iterator[Row]:
     """A first fill; no bar yet."""
     stage = bench.llm_calls()
-    count = Side("floor", lambda: floor.count(stage, stage.first, stage.last)[1])
+    count = floor.of_all_days(stage, bench.cores)
     fill = Side("usage-pipeline", lambda: stage.backfill("tokens_daily").seconds, before=stage.empty)
     rounds.prove([fill])
     equality.require_ours(stage, "day")
     rounds.alternate([count, fill], bench.rounds, bench.say)
-    answers, _ = floor.count(stage, stage.first, stage.last)
+    assert fill.seconds is not None
     yield Row(
-        "llm_calls",
-        f"first fill of {answers:,} answers, tokens in `llm_calls`",
-        fill.seconds,
-        other="floor: parallel count(*)",
-        theirs=count.seconds,
-    )
+        "llm_calls", f"first fill of {stage.answers(stage.size.day_count):,} answers, tokens in `llm_calls`",
+        fill.seconds, other=count.name, theirs=count.seconds,
+    )  # fmt: skip

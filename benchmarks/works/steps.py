@@ -1,17 +1,18 @@
 """Where the time of a day goes: the statement of a day taken apart, each part beside the day's floor."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from benchmarks import rounds
 from benchmarks import stage as stages
 from benchmarks.bench import Bench
 from benchmarks.rounds import Side
 from benchmarks.rows import Row
-from benchmarks.sides import floor
+from benchmarks.sides import equality, floor
+from benchmarks.sides.equality import Unequal
 from benchmarks.stage import Stage
 
 STEPS: Final = {
@@ -22,30 +23,19 @@ STEPS: Final = {
 
 
 def measure(bench: Bench) -> Iterator[Row]:
-    """Each step contains the one before it; the last is the product's own run of the day, first and again."""
+    """Each step but the last contains the one before it; the last is the run of the same day once more."""
     stage = bench.documented()
-    stage.empty()
-    floor_side = Side(
-        "floor: count(*) of the day by the index",
-        lambda: floor.count(stage, stage.last, stage.last, workers=0)[1],
-    )
-    steps = {name: Side(said, _timed(stage, name)) for name, said in STEPS.items()}
-    first = Side("… and stored, proved and recorded: a day's run", lambda: _run(stage), before=stage.empty)
-    again = Side("a day's run, nothing changed", lambda: _run(stage), before=stage.settle)
-    rounds.alternate([floor_side, *steps.values(), first, again], 4 * bench.rounds + 1, lambda _: None)
-    for side in (*steps.values(), first, again):
-        yield Row(
-            "steps",
-            side.name,
-            1000 * side.seconds,
-            unit="ms",
-            other=floor_side.name,
-            theirs=1000 * floor_side.seconds,
-        )
-
-
-def _timed(stage: Stage, name: str) -> Callable[[], float]:
-    return partial(_seconds, stage, name)
+    count = floor.of_the_last_day(stage)
+    steps = [Side(said, partial(_seconds, stage, name)) for name, said in STEPS.items()]
+    first = Side("… and stored, proved and recorded: a day's run", partial(_run, stage), before=stage.empty)
+    again = Side("a day's run, nothing changed", partial(_run, stage), before=stage.settle)
+    rounds.prove([*steps, first, again])
+    rounds.alternate([count, *steps, first, again], 3 * bench.rounds, lambda _: None)
+    for side in (*steps, first, again):
+        assert side.seconds is not None
+        assert count.seconds is not None
+        theirs = 1000 * count.seconds
+        yield Row("steps", side.name, 1000 * side.seconds, unit="ms", other=count.name, theirs=theirs)
 
 
 def _seconds(stage: Stage, name: str) -> float:
@@ -53,12 +43,24 @@ def _seconds(stage: Stage, name: str) -> float:
     with stage.connect("postgres") as connection:
         connection.execute(stages.statement("step_settings"))
         began = time.perf_counter()
-        connection.execute(stages.statement(name), binds).fetchall()
-        return time.perf_counter() - began
+        row = connection.execute(stages.statement(name), binds).fetchone()
+        seconds = time.perf_counter() - began
+    _require(stage, name, row)
+    return seconds
+
+
+def _require(stage: Stage, name: str, found: tuple[Any, ...] | None) -> None:
+    """The sums of a step are those of the plain statement."""
+    ((answers, tokens),) = stage.run("plain_sums", login="postgres", day=stage.last)
+    expected = {"step_walk": (answers,), "step_read": (answers, tokens), "step_group": (answers, tokens)}[
+        name
+    ]
+    if found is None or tuple(map(int, found[: len(expected)])) != expected:
+        raise Unequal(f"{name}: {found} is not {expected}, as the plain statement has it")
 
 
 def _run(stage: Stage) -> float:
     """By the product's own record."""
     stage.backfill("tokens_daily", first=stage.last)
-    took = dict(stage.run("ledger_of_night", login="postgres", day=stage.last))
-    return float(took["tokens_daily"]) / 1000
+    equality.require_last_days(stage, 1)
+    return stage.durations(stage.last)["tokens_daily"]

@@ -4,6 +4,7 @@ import atexit
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import cache
+from itertools import groupby
 from typing import Final, Self
 
 from dagster import DagsterEventType, EventLogEntry
@@ -27,9 +28,13 @@ class StackEvents(PostgresEventLogStorage):
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Dagster's own writes a run's plan event by event, fifteen milliseconds for each partition."""
-        if {event.get_dagster_event().event_type for event in events} not in ({_PLANNED}, {_DONE}):
-            super().store_event_batch(events)
-            return
+        for kind, some in groupby(events, lambda event: event.get_dagster_event().event_type):
+            if kind in (_PLANNED, _DONE):
+                self._store_together(list(some))
+            else:
+                super().store_event_batch(list(some))
+
+    def _store_together(self, events: Sequence[EventLogEntry]) -> None:
         statement = SqlEventLogStorageTable.insert().returning(
             SqlEventLogStorageTable.c.id, sort_by_parameter_order=True
         )
@@ -78,6 +83,7 @@ def _engine(url: str) -> Engine:
         pool_size=1,
         max_overflow=-1,
         pool_pre_ping=True,
+        pool_recycle=300,
         hide_parameters=True,
     )
 

@@ -1,4 +1,4 @@
--- The seed's function, and its loop: every user, every day; inside the database, without a round trip a call.
+-- The seed's function.
 create or replace function seed.aggregate_user_token_usage(
   p_user_id uuid, p_period_start timestamptz, p_period_end timestamptz, p_period_type varchar(10)
 )
@@ -31,25 +31,4 @@ begin
     last_activity = excluded.last_activity,
     updated_at = now();
 end
-$$;
-create or replace function seed.loop(users uuid[], first date, day_count integer)
-returns void
-language plpgsql
-as $$
-declare
-  person uuid;
-  starts timestamptz;
-begin
-  foreach person in array users loop
-    for number in 0 .. day_count - 1 loop
-      starts := (first + number)::timestamp at time zone 'UTC';
-      perform seed.aggregate_user_token_usage(person, starts, starts + interval '1 day', 'daily');
-    end loop;
-  end loop;
-end
-$$;
-create or replace view bench.seed_rows as
-select
-  period_start as day, user_id, total_prompt_tokens as prompt_tokens, total_completion_tokens as completion_tokens,
-  total_tokens, message_count::bigint, conversation_count::bigint, agent_ids, last_activity
-from seed.user_token_usage
+$$

@@ -1,2 +1,2 @@
--- The seed's loop over these users. Binds: users, first, day_count.
-select seed.loop(%(users)s, %(first)s, %(day_count)s)
+-- The seed's loop over these users. Binds: users.
+select seed.loop(%(users)s)

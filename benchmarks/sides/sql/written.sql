@@ -1,4 +1,5 @@
--- Rows that were ever inserted, updated or deleted in the product's tables of results.
-select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint
-from pg_stat_user_tables
-where schemaname = 'usage_parts'
+-- Rows of results that a transaction from this one on has inserted or changed, how many there are, and the next
+-- transaction. Binds: since.
+select
+  count(*) filter (where stored.xmin::text::bigint >= %(since)s), count(*), txid_snapshot_xmax(txid_current_snapshot())
+from usage.user_token_usage stored

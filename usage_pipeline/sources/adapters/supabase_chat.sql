@@ -233,8 +233,8 @@ returns table (
 language sql stable parallel safe
 as $$
   -- The answers of a window with what they report; a total of -1: refused.
-  -- Three plain counts right below processingDetails, which most answers have, are read here; the rest is looked at
-  -- again with all the rules.
+  -- Three plain counts right below processingDetails, which most answers have, are read here; then plain counts in a
+  -- list of calls; the rest is looked at again with all the rules.
   select
     answer.id, answer.created_at, answer.updated_at,
     answer.conversation_id, answer.sender_user_id, answer.sender_agent_id, answer.metadata, answer.details,

@@ -1,0 +1,6 @@
+-- When the work of Dagster's newest run began and ended, in seconds since 1970.
+select
+  extract(epoch from max(log.timestamp at time zone 'UTC') filter (where log.dagster_event_type = 'STEP_START')),
+  extract(epoch from min(log.timestamp at time zone 'UTC') filter (where log.dagster_event_type = 'STEP_OUTPUT'))
+from event_logs log
+where log.run_id = (select runs.run_id from runs order by runs.id desc limit 1)

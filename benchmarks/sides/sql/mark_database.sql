@@ -1,0 +1,2 @@
+-- Of what this database was made.
+comment on database {database} is {mark}
