@@ -148,6 +148,35 @@ def test_any_metadata_is_read_as_the_oracle_reads_it(crowded: Source, batch: lis
     assert wrong(answers, refused, fields) == []
 
 
+BY_BOTH_WAYS: Final = b"""
+    select answer.raw, plain.usage, found.usage
+    from (
+      select raw, raw::jsonb as metadata, raw::jsonb -> 'processingDetails' as details
+      from unnest(%s::text[]) raw
+    ) answer
+    cross join lateral usage_private.chat_plain_calls(answer.metadata, answer.details) plain
+    cross join lateral usage_private.chat_usage(answer.metadata, answer.details) found
+    where jsonb_typeof(answer.details -> 'llm_calls') = 'array'
+      and coalesce(answer.details ->> 'prompt_tokens', answer.details ->> 'completion_tokens',
+        answer.details ->> 'total_tokens') is null
+    """
+PLAIN: Final = """{"tokens": 30, "processingDetails": {
+    "contextual_awareness": {"from_cache": true}, "llm_calls": [
+    {"stage": "contextual_awareness", "response": {"usage": {"prompt": 5, "completion": 1, "total": 7}}},
+    {"stage": "intent_classification", "response": {"usage": {"input_tokens": 4, "output_tokens": 2}}},
+    {"response": {"usage": null}}, 7,
+    {"stage": "answer", "response": {"usage": {"prompt_tokens": 20, "completion_tokens": "3"}}}]}}"""
+
+
+@REPEATED
+@given(batch=st.lists(METADATA, min_size=60, max_size=140))
+def test_plain_calls_are_read_as_all_the_rules_read_them(crowded: Source, batch: list[str | None]) -> None:
+    """The short way answers nothing, or what the long one does."""
+    rows = crowded.chat.connection.execute(BY_BOTH_WAYS, [[raw for raw in (*batch, PLAIN) if raw]]).fetchall()
+    assert [row for row in rows if row[1] is not None and row[1] != row[2]] == []
+    assert (PLAIN, [24, 5, 36], [24, 5, 36]) in rows
+
+
 def wrong(
     answers: dict[UUID, str | None], found: Mapping[UUID, object], expected: Mapping[UUID, object]
 ) -> list[object]:

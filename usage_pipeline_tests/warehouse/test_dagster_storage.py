@@ -8,6 +8,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import sqlalchemy as sa
+from dagster import DagsterEvent, DagsterEventType
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
+from dagster._core.events import AssetMaterializationPlannedData
 from dagster_postgres import PostgresEventLogStorage
 
 from usage_pipeline import definitions  # noqa: F401 - where warnings of Dagster's are filtered
@@ -68,25 +71,85 @@ def test_a_run_plans_and_reports_each_partition_once(
 def test_the_log_is_that_of_dagsters_own_storage(
     chat: Chat, warehouse: Warehouse, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same kinds of events in the same order, the same partitions, the same tags."""
+    """The same events in the same order, with the same tags and the same word on the asset."""
     chat.answer(at=NOON)
-    assert launching.launch(tokens_daily, instance, warehouse, DAYS[0], DAYS[2]).success
+    tables = [told_by(instance, launch(instance, warehouse, DAYS[:3]))]
     monkeypatch.setattr(StackEvents, "store_event_batch", PostgresEventLogStorage.store_event_batch)
-    assert launching.launch(tokens_daily, instance, warehouse, DAYS[0], DAYS[2]).success
-    theirs, ours = instance.get_runs()
+    tables.append(told_by(instance, launch(instance, warehouse, DAYS[:3])))
+    assert tables[0] == tables[1]
+    assert len(tables[0][0]) > 10
+    assert len(tables[0][1]) == 3
 
-    def told(run: dg.DagsterRun) -> list[tuple[object, object, object]]:
-        return [
-            (
-                log.get_dagster_event().event_type,
-                log.get_dagster_event().partition,
-                log.get_dagster_event().step_key,
+
+def launch(instance: dg.DagsterInstance, warehouse: Warehouse, days: list[date]) -> str:
+    done = launching.launch(tokens_daily, instance, warehouse, days[0], days[-1])
+    assert done.success
+    return done.run_id
+
+
+def told_by(instance: dg.DagsterInstance, run_id: str) -> tuple[list[object], list[object], list[object]]:
+    """A run's events, the tags of them that Dagster looks for, and the asset as it was left."""
+    storage = instance.event_log_storage
+    assert isinstance(storage, StackEvents)
+    with storage.index_connection() as connection:
+        events = connection.execute(
+            sa.text(
+                "select dagster_event_type, step_key, asset_key, partition from event_logs"
+                " where run_id = :run_id order by id"
+            ),
+            {"run_id": run_id},
+        ).all()
+        tags = connection.execute(
+            sa.text(
+                "select event_logs.partition, tag.asset_key, tag.key, tag.value from asset_event_tags tag"
+                " join event_logs on event_logs.id = tag.event_id where event_logs.run_id = :run_id"
+                " and tag.key = 'dagster/code_version' order by event_logs.id"
+            ),
+            {"run_id": run_id},
+        ).all()
+        asset = connection.execute(
+            sa.text(
+                "select asset_key, last_run_id = :run_id, last_materialization_timestamp is not null,"
+                " last_materialization like '%2026-%' from asset_keys"
+            ),
+            {"run_id": run_id},
+        ).all()
+    return [*map(tuple, events)], [*map(tuple, tags)], [*map(tuple, asset)]
+
+
+def test_a_batch_of_several_kinds_is_written_in_its_order(instance: dg.DagsterInstance) -> None:
+    """A check that a run plans stands between its partitions."""
+    storage = instance.event_log_storage
+    job, run_id = "job", "11111111-1111-4111-8111-111111111111"
+    assets = [dg.AssetKey("a"), dg.AssetKey("b")]
+    planned = [
+        DagsterEvent.build_asset_materialization_planned_event(
+            job, "step", AssetMaterializationPlannedData(asset, partition=key, partitions_subset=None)
+        )
+        for asset in assets
+        for key in ("1", "2")
+    ]
+    check = DagsterEvent(
+        DagsterEventType.ASSET_CHECK_EVALUATION_PLANNED.value, job, step_key="step",
+        event_specific_data=AssetCheckEvaluationPlanned(asset_key=assets[0], check_name="whole"),
+    )  # fmt: skip
+    every = [*planned[:3], check, planned[3]]
+    storage.store_event_batch(
+        [
+            dg.EventLogEntry(  # type: ignore[no-untyped-call]
+                error_info=None, level=10, user_message="", run_id=run_id, timestamp=float(number),
+                step_key="step", job_name=job, dagster_event=event,
             )
-            for log in instance.all_logs(run.run_id)
-            if log.is_dagster_event
+            for number, event in enumerate(every, start=1)
         ]
-
-    assert told(ours) == told(theirs)
+    )  # fmt: skip
+    stored = [
+        record.event_log_entry.get_dagster_event() for record in storage.get_records_for_run(run_id).records
+    ]
+    assert [(event.event_type, event.partition) for event in stored] == [
+        (event.event_type, event.partition) for event in every
+    ]
+    assert {key for key in assets if storage.has_asset_key(key)} == set(assets)
 
 
 def test_statements_and_connections_do_not_grow_with_the_partitions(
@@ -111,7 +174,7 @@ def test_statements_and_connections_do_not_grow_with_the_partitions(
     for days in (DAYS[:2], DAYS):
         opened.clear()
         written.clear()
-        assert launching.launch(tokens_daily, instance, warehouse, days[0], days[-1]).success
+        launch(instance, warehouse, days)
         assert len(opened) < 5
         assert len(written) < 20
 
