@@ -85,7 +85,7 @@ def measure(bench: Bench) -> Iterator[Row]:
     rounds.prove([*peers, refresh])
     tools.require(stage, peers)
     ours = [each.side() for each in (nights, *shorter)]
-    rounds.alternate([count, *ours, refresh, *peers], 2 * bench.rounds + 1, bench.say)
+    rounds.alternate([count, *ours, refresh, *peers], 2 * bench.rounds - 1, bench.say)
     for each in (nights, *shorter):
         equality.require_ours(each.stage, *equality.UNITS)
     tools.require(stage, peers)

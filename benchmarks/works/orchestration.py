@@ -23,7 +23,7 @@ def measure(bench: Bench) -> Iterator[Row]:
     stage.backfill("tokens_daily")
     equality.require_ours(stage, "day")
     writing, starting, loading, whole = [], [], [], []
-    for number in range(2 * bench.rounds + 1):
+    for number in range(2 * bench.rounds - 1):
         stage.empty()
         stage.backfill("tokens_daily")
         writing.append(_writing(stage))

@@ -30,7 +30,7 @@ def measure(bench: Bench) -> Iterator[Row]:
     first = Side("… and stored, proved and recorded: a day's run", partial(_run, stage), before=stage.empty)
     again = Side("a day's run, nothing changed", partial(_run, stage), before=stage.settle)
     rounds.prove([*steps, first, again])
-    rounds.alternate([count, *steps, first, again], 3 * bench.rounds, lambda _: None)
+    rounds.alternate([count, *steps, first, again], 2 * bench.rounds, lambda _: None)
     for side in (*steps, first, again):
         assert side.seconds is not None
         assert count.seconds is not None
