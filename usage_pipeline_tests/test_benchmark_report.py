@@ -86,7 +86,7 @@ def test_a_line_of_the_table_reads_as_a_person_would_say_it() -> None:
         "fill", "first fill", 7.512, other="the loop", theirs=234000.0, bar=at_least(300), note="sampled"
     )
     assert table.cells(row.document()) == [
-        "first fill", "7.51 s", "the loop", "65 h", "3.12e+04 ×", "≥ 300", "met (sampled)",
+        "first fill", "7.51 s", "the loop", "65 h", "31,150 ×", "≥ 300", "met (sampled)",
     ]  # fmt: skip
 
 

@@ -30,10 +30,15 @@ def cells(row: dict[str, Any]) -> list[str]:
         number(row["ours"], row["unit"]),
         row["other"],
         "" if row["theirs"] is None else number(row["theirs"], row["unit"]),
-        "" if row["ratio"] is None else f"{row['ratio']:.3g} ×",
+        "" if row["ratio"] is None else times(row["ratio"]),
         row["bar"] or "",
         " ".join(part for part in (verdict(row["met"]), note) if part),
     ]
+
+
+def times(ratio: float) -> str:
+    """Three figures, or all of them where they are many."""
+    return f"{ratio:,.0f} ×" if ratio >= 1000 else f"{ratio:.3g} ×"
 
 
 def verdict(is_met: bool | None) -> str:
