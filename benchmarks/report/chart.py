@@ -4,7 +4,7 @@ import math
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
-WIDTH, LEFT, RIGHT, LINE, TOP = 860, 330, 110, 30, 40
+WIDTH, LEFT, RIGHT, LINE, TOP = 1040, 500, 110, 30, 40
 OURS: Final = "#2563eb"
 OTHERS: Final = "#94a3b8"
 INK: Final = "#334155"
