@@ -101,8 +101,9 @@ def told_by(instance: dg.DagsterInstance, run_id: str) -> tuple[list[object], li
         ).all()
         tags = connection.execute(
             sa.text(
-                "select event_logs.partition, tag.asset_key, tag.key, tag.value <> '' from asset_event_tags tag"
-                " join event_logs on event_logs.id = tag.event_id where event_logs.run_id = :run_id"
+                "select event_logs.partition, tag.asset_key, tag.key, tag.value <> ''"
+                " from asset_event_tags tag join event_logs on event_logs.id = tag.event_id"
+                " where event_logs.run_id = :run_id"
                 " order by event_logs.id, tag.key"
             ),
             {"run_id": run_id},
