@@ -86,7 +86,7 @@ def main() -> int:
     try:
         bench(prog_name=PROGRAM, standalone_mode=False)
     except click.ClickException as error:
-        _say(f"{error.format_message()} Help: {PROGRAM} --help")
+        _say(f"{error.format_message().rstrip('.')}. Help: {PROGRAM} --help")
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         _say(f"interrupted; the data that were made stay. Again: {PROGRAM}")
