@@ -35,13 +35,19 @@ def python(home: Path, *words: str, variables: Mapping[str, str] | None = None) 
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     with tempfile.TemporaryFile() as said:
         began = time.perf_counter()
-        code = subprocess.call(
+        process = subprocess.Popen(
             [sys.executable, *words],
             env={**kept, "USAGE_HOME": str(home), "CI": "1", **(variables or {})},
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=subprocess.STDOUT,
         )
+        try:
+            code = process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()  # it holds the stack's server, which is stopped by whoever leaves last
+            raise
         seconds = time.perf_counter() - began
         said.seek(0)
         printed = said.read().decode(errors="replace")

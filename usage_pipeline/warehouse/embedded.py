@@ -111,10 +111,10 @@ def held(server: Server) -> Iterator[Server]:
         (server.home / "users.lock").open("w") as users,
     ):
         fcntl.flock(starting, fcntl.LOCK_EX)
-        start(server)
-        fcntl.flock(users, fcntl.LOCK_SH)
-        fcntl.flock(starting, fcntl.LOCK_UN)
-        try:
+        try:  # an interrupt while it starts leaves no server either
+            start(server)
+            fcntl.flock(users, fcntl.LOCK_SH)
+            fcntl.flock(starting, fcntl.LOCK_UN)
             yield server
         finally:
             fcntl.flock(starting, fcntl.LOCK_EX)

@@ -203,6 +203,21 @@ def test_whoever_is_killed_holds_it_no_longer(server: Server) -> None:
     wait_until_gone(running)
 
 
+def test_an_interrupt_while_it_starts_leaves_no_server(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C comes when it likes; a server that nobody holds would run for ever."""
+
+    def interrupted(_: Server) -> None:
+        assert server.answers()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(embedded, "_create_databases", interrupted)
+    with pytest.raises(KeyboardInterrupt), embedded.held(server):
+        pytest.fail("it was interrupted before")
+    assert not server.answers()
+
+
 def test_a_body_that_fails_lets_go(server: Server) -> None:
     with suppress(ZeroDivisionError), embedded.held(server):
         running = processes(server)
