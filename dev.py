@@ -22,6 +22,7 @@ PROGRAMS = VENV / BIN
 PYTHON = str(PROGRAMS / "python")
 STAMP = "installed"
 RUNTIME, DEV, PROJECT = FILES = "requirements.lock", "requirements-dev.lock", "pyproject.toml"
+MODULES = {"soak": "usage_pipeline_tests.soak", "bench": "benchmarks"}
 CHECKS = {"lint": "ruff check .", "format": "ruff format --check .", "types": "mypy"}
 HELP = """usage: python3 dev.py VERB [ARGUMENTS]
 
@@ -228,14 +229,9 @@ def test(arguments: "list[str]") -> None:
     become([str(PROGRAMS / command[0]), *command[1:]])
 
 
-def soak(arguments: "list[str]") -> None:
+def run_module(name: str, arguments: "list[str]") -> None:
     os.chdir(str(ROOT))
-    become([PYTHON, "-m", "usage_pipeline_tests.soak", *arguments])
-
-
-def bench(arguments: "list[str]") -> None:
-    os.chdir(str(ROOT))
-    become([PYTHON, "-m", "benchmarks", *arguments])
+    become([PYTHON, "-m", name, *arguments])
 
 
 def main(arguments: "list[str]") -> None:
@@ -245,10 +241,12 @@ def main(arguments: "list[str]") -> None:
         sys.exit(0 if arguments else 2)
     require_python()
     try:
-        inside = {"test": test, "soak": soak, "bench": bench}.get(arguments[0])
-        prepare(DEV if inside in (test, soak) else RUNTIME)
-        if inside:
-            inside(arguments[1:])
+        verb, *rest = arguments
+        prepare(DEV if verb in ("test", "soak") else RUNTIME)
+        if verb == "test":
+            test(rest)
+        if verb in MODULES:
+            run_module(MODULES[verb], rest)
         os.environ["USAGE_PROGRAM"] = typed()
         become([str(PROGRAMS / "usage-pipeline"), *arguments])
     except NotInstalled as error:

@@ -8,19 +8,15 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import click
-import psycopg
 
 from benchmarks import stage as stages
 from benchmarks.bench import Bench
-from benchmarks.child import Broken
 from benchmarks.report import document, page, table
 from benchmarks.rows import Row
-from benchmarks.sides.equality import Unequal
 from benchmarks.works import QUICK, WORKS
-from usage_pipeline.cli import stack
-from usage_pipeline.refusals import FAILED, INTERRUPTED, REFUSED, Refusal
-
-PROGRAM = "python3 dev.py bench"
+from usage_pipeline.cli import program, stack
+from usage_pipeline.refusals import REFUSED, Refusal
+from usage_pipeline.warehouse import failures
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -54,7 +50,7 @@ def bench(quick: bool, only: tuple[str, ...], as_json: bool, only_page: bool) ->
 def _measure(quick: bool, only: tuple[str, ...]) -> dict[str, Any]:
     """The document of the works that were asked for, one after the other."""
     rows: list[Row] = []
-    with stack.ending_on_signals(), ExitStack() as running:
+    with stack.ending_on_signals(), failures.told("of the bench"), ExitStack() as running:
         given = Bench(quick, running, _say)
         for name in only or (QUICK if quick else WORKS):
             _say(f"== {name}")
@@ -81,24 +77,5 @@ def _say(text: str) -> None:
     click.echo(text, err=True)
 
 
-def main() -> int:
-    """The exit code; whatever goes wrong is told in a few lines."""
-    try:
-        bench(prog_name=PROGRAM, standalone_mode=False)
-    except click.ClickException as error:
-        _say(f"{error.format_message().rstrip('.')}. Help: {PROGRAM} --help")
-        return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        _say(f"interrupted; the data that were made stay. Again: {PROGRAM}")
-        return INTERRUPTED
-    except Refusal as refusal:
-        _say(refusal.line(PROGRAM))
-        return refusal.exit_code
-    except (Broken, Unequal, OSError, psycopg.Error) as failure:
-        _say(f"{PROGRAM}: {failure}")
-        return FAILED
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program.run(bench, "python3 dev.py bench"))

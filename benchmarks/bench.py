@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from benchmarks import stage as stages
@@ -20,6 +20,7 @@ class Bench:
     is_quick: bool
     running: ExitStack
     say: Callable[[str], None]
+    _stages: dict[str, Stage] = field(default_factory=dict)
 
     @property
     def size(self) -> Size:
@@ -31,8 +32,8 @@ class Bench:
 
     @property
     def cores(self) -> int:
-        """Those that this process may use."""
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        """As the product counts them."""
+        return os.cpu_count() or 1
 
     def documented(self) -> Stage:
         """The chat whose answers report their tokens in the documented shape."""
@@ -54,7 +55,9 @@ class Bench:
         return self._stage("quiet-year", Shape.DOCUMENTED, year)
 
     def _stage(self, name: str, shape: Shape, size: Size) -> Stage:
-        folder = f"quick-{name}" if self.is_quick else name
-        stage = self.running.enter_context(stages.held(folder, shape, size, self.say))
-        equality.prepare(stage, shape)
-        return stage
+        """Opened by the first work that needs it, for all."""
+        if name not in self._stages:
+            folder = f"quick-{name}" if self.is_quick else name
+            self._stages[name] = self.running.enter_context(stages.held(folder, shape, size, self.say))
+            equality.prepare(self._stages[name], shape)
+        return self._stages[name]

@@ -1,14 +1,16 @@
-"""The product's commands as processes of their own: how long, how much memory."""
+"""The product's commands as processes of their own: how long each takes, and what it prints."""
 
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+from usage_pipeline.refusals import Refusal
 
 _OURS: Final = ("USAGE_", "DAGSTER_", "PG")
 
@@ -21,23 +23,18 @@ class Ran:
     printed: str
 
 
-class Broken(Exception):  # noqa: N818 - the product failed, and the benchmark with it
-    """A command that ended with an error, and its last lines."""
+class Broken(Refusal):
+    """A command of the product's that ended with an error, and its last line."""
 
 
-def verb(home: Path, *words: str, variables: Mapping[str, str] | None = None) -> Ran:
-    """`usage-pipeline WORDS` on the stack in this folder."""
-    return python(home, "-m", "usage_pipeline", *words, variables=variables)
-
-
-def python(home: Path, *words: str, variables: Mapping[str, str] | None = None) -> Ran:
-    """Our interpreter with these words, seeing the stack and no setting of the person who measures."""
+def run(home: Path, module: str, words: Sequence[str], variables: Mapping[str, str]) -> Ran:
+    """A module with these words, seeing the stack and no setting of the person who measures."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
     with tempfile.TemporaryFile() as said:
         began = time.perf_counter()
         process = subprocess.Popen(
-            [sys.executable, *words],
-            env={**kept, "USAGE_HOME": str(home), "CI": "1", **(variables or {})},
+            [sys.executable, "-m", module, *words],
+            env={**kept, "USAGE_HOME": str(home), "CI": "1", **variables},
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=subprocess.STDOUT,
@@ -52,6 +49,6 @@ def python(home: Path, *words: str, variables: Mapping[str, str] | None = None) 
         said.seek(0)
         printed = said.read().decode(errors="replace")
     if code:
-        last = printed.splitlines()[-12:]
-        raise Broken("\n".join([f"{' '.join(words)}: exit code {code}", *last]))
+        last = printed.splitlines() or ["it said nothing"]
+        raise Broken(f"`{' '.join(words)}` ended with exit code {code}", why=last[-1])
     return Ran(seconds, printed)

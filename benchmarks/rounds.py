@@ -20,6 +20,11 @@ class Side:
     failure: str = ""
     """Why it takes no part any more, in one line."""
 
+    @classmethod
+    def missing(cls, name: str, reason: Exception) -> "Side":
+        """One that cannot take part."""
+        return cls(name, lambda: 0.0, failure=_in_a_line(reason))
+
     @property
     def seconds(self) -> float | None:
         """The median of its rounds; None where it failed in one."""
@@ -62,5 +67,9 @@ def _once(side: Side) -> float | None:
         side.before()
         return side.run()
     except Failed as failure:
-        side.failure = " ".join(str(failure).split())[:200]
+        side.failure = _in_a_line(failure)
         return None
+
+
+def _in_a_line(failure: Exception) -> str:
+    return " ".join(str(failure).split())[:200]

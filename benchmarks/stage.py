@@ -3,12 +3,13 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from importlib.resources import files
 from pathlib import Path
+from time import perf_counter
 from typing import Any, Final
 
 import psycopg
@@ -18,6 +19,7 @@ from benchmarks import child
 from benchmarks.peers.place import Place
 from benchmarks.world import data
 from benchmarks.world.data import Shape, Size
+from usage_pipeline.periods.calendar import midnight
 from usage_pipeline.warehouse import embedded
 from usage_pipeline.warehouse.embedded import Server
 
@@ -53,33 +55,63 @@ class Stage:
             folder=scratch, first=self.first, last=self.last,
         )  # fmt: skip
 
-    def connect(self, login: str = embedded.LOGIN) -> psycopg.Connection:
-        connection = self.server.connect(embedded.DATABASE, login)
+    def connect(self, login: str = embedded.LOGIN, database: str = embedded.DATABASE) -> psycopg.Connection:
+        connection = self.server.connect(database, login)
         connection.execute("set timezone = 'UTC'")
         return connection
 
-    def run(self, name: str, /, *, login: str = embedded.LOGIN, **binds: object) -> list[tuple[Any, ...]]:
+    def run(
+        self,
+        name: str,
+        /,
+        *,
+        login: str = embedded.LOGIN,
+        database: str = embedded.DATABASE,
+        names: Mapping[str, str] | None = None,
+        **binds: object,
+    ) -> list[tuple[Any, ...]]:
         """One of our own statements; what it returns, if it returns rows."""
-        with self.connect(login) as connection:
-            cursor = psycopg.ClientCursor(connection)  # binds of several statements, or of a view
-            cursor.execute(statement(name), binds or None)
-            return cursor.fetchall() if cursor.description else []
+        with self.connect(login, database) as connection:
+            return _execute(connection, name, names or {}, binds)
 
-    def verb(self, *words: str, **variables: str) -> child.Ran:
-        return child.verb(self.home, *words, variables=variables)
+    def timed(
+        self, name: str, /, *, login: str = embedded.LOGIN, settings: str = "", **binds: object
+    ) -> tuple[float, list[tuple[Any, ...]]]:
+        """The seconds of a statement and what it returns, in a session of its own with these settings."""
+        with self.connect(login) as connection:
+            if settings:
+                _execute(connection, settings, {}, binds)
+            began = perf_counter()
+            rows = _execute(connection, name, {}, binds)
+            return perf_counter() - began, rows
+
+    def verb(self, *words: str) -> child.Ran:
+        return child.run(self.home, "usage_pipeline", words, {})
 
     def backfill(
-        self, *assets: str, first: date | None = None, last: date | None = None, **variables: str
+        self,
+        *assets: str,
+        first: date | None = None,
+        last: date | None = None,
+        module: str = "usage_pipeline",
+        **variables: str,
     ) -> child.Ran:
-        """The product's own command over a range; all days unless said."""
+        """The product's own command over a range, all days unless said; a module may run it and watch."""
         window = ("--from", str(first or self.first), "--to", str(last or self.last))
-        return self.verb("backfill", *assets, *window, "--yes", **variables)
+        return child.run(self.home, module, ("backfill", *assets, *window, "--yes"), variables)
+
+    def first_of_last(self, count: int) -> date:
+        """The first of the last days."""
+        return self.last - timedelta(days=count - 1)
+
+    def set_clock(self, day: date) -> None:
+        """What the database takes for the time: the small hours of a day, as a nightly run starts."""
+        self.run("set_clock", login="postgres", instant=midnight(day) + timedelta(hours=2))
 
     def answers(self, days: int) -> int:
         """How many answers were given on the last days."""
-        ((count,),) = self.run(
-            "floor", first=self.last - timedelta(days=days - 1), until=self.last + timedelta(days=1)
-        )
+        until = midnight(self.last + timedelta(days=1))
+        ((count,),) = self.run("floor", first=midnight(self.first_of_last(days)), until=until)
         return int(count)
 
     def durations(self, day: date) -> dict[str, float]:
@@ -101,22 +133,26 @@ def statement(name: str) -> bytes:
     return files("benchmarks").joinpath("sides", "sql", f"{name}.sql").read_bytes()
 
 
-def with_names(name: str, *, mark: str | None = None, **names: str) -> sql.Composed:
-    """A statement of ours with relations put in as identifiers, and a text as a literal."""
-    given: dict[str, sql.Composable] = {
-        key: sql.Identifier(*value.split(".")) for key, value in names.items()
-    }
-    return sql.SQL(statement(name).decode()).format(**given, mark=sql.Literal(mark))
+def _execute(
+    connection: psycopg.Connection, name: str, names: Mapping[str, str], binds: Mapping[str, object]
+) -> list[tuple[Any, ...]]:
+    """Relations are put in as identifiers, values by the client: views and several statements take none."""
+    cursor = psycopg.ClientCursor(connection)
+    relations = {key: sql.Identifier(*value.split(".")) for key, value in names.items()}
+    text = sql.SQL(statement(name).decode()).format(**relations) if names else statement(name)
+    cursor.execute(text, binds or None)
+    return cursor.fetchall() if cursor.description else []
 
 
 @contextmanager
 def held(name: str, shape: Shape, size: Size, say: Callable[[str], None]) -> Iterator[Stage]:
     """The stage of this name, made anew if it was made of other rows; its server runs while the body does."""
     server = embedded.of(FOLDER / name)
+    stage = Stage(server, size)
     wanted = _mark(shape, size)
     with ExitStack() as running:
         running.enter_context(embedded.held(server))
-        if _made_of(server) != wanted:
+        if stage.run("mark_of_database", login="postgres") != [(wanted,)]:
             running.close()
             embedded.remove(server)
             shutil.rmtree(server.home)
@@ -124,25 +160,12 @@ def held(name: str, shape: Shape, size: Size, say: Callable[[str], None]) -> Ite
             say(f"making {name}: {size.day_count} days, {size.users} users, {shape} …")
             with server.connect(embedded.DATABASE, embedded.LOGIN) as connection:
                 data.fill(connection, shape, size)
-                connection.execute(with_names("mark_database", database=embedded.DATABASE, mark=wanted))
-        stage = Stage(server, size)
+            stage.run("mark_database", names={"database": embedded.DATABASE}, mark=wanted)
         stage.run("drop_ours", login="postgres")
         stage.verb("migrate", "apply")  # the checkout's own, whichever was there
-        for setting in ("create_clock", "set_clock"):
-            stage.run(setting, login="postgres", instant=_instant(stage.last))
+        stage.run("create_clock", login="postgres")
+        stage.set_clock(stage.last + timedelta(days=1))
         yield stage
-
-
-def _made_of(server: Server) -> str | None:
-    """What the rows were made of, once all were there."""
-    with server.connect(embedded.DATABASE, "postgres") as connection:
-        row = connection.execute(statement("mark_of_database")).fetchone()
-    return row[0] if row else None
-
-
-def _instant(last: date) -> datetime:
-    """In the first hours of the day after the last one, as a nightly run starts."""
-    return datetime.combine(last + timedelta(days=1), time(2), UTC)
 
 
 def _mark(shape: Shape, size: Size) -> str:

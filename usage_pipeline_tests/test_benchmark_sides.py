@@ -64,7 +64,7 @@ def test_the_product_computes_what_the_plain_statement_does(stage: Stage) -> Non
     stage.empty()
     stage.backfill("all")
     equality.require_ours(stage, *equality.UNITS)
-    counted, _ = floor.count(stage, stage.first, stage.last, workers=1)
+    _, counted = floor.count(stage, stage.first, stage.last, workers=1)
     with stage.connect("postgres") as connection:
         row = connection.execute("select sum(message_count) from bench.ours_day").fetchone()
     assert row == (counted,) == (stage.answers(8),)

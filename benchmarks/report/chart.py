@@ -4,6 +4,8 @@ import math
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
+from benchmarks.report import table
+
 WIDTH, LEFT, RIGHT, LINE, TOP = 1040, 500, 110, 30, 40
 OURS: Final = "#2563eb"
 OTHERS: Final = "#94a3b8"
@@ -37,7 +39,9 @@ def of(found: dict[str, Any]) -> str:
         drawn.append(
             f'<rect x="{LEFT}" y="{y + 3}" width="{length:.1f}" height="{LINE - 10}" fill="{colour}"/>'
         )
-        drawn.append(f'<text x="{LEFT + length + 8:.1f}" y="{y + 17}" fill="{INK}">{_said(seconds)}</text>')
+        drawn.append(
+            f'<text x="{LEFT + length + 8:.1f}" y="{y + 17}" fill="{INK}">{table.number(seconds, "s")}</text>'
+        )
     return "\n".join([*drawn, "</svg>", ""])
 
 
@@ -50,7 +54,3 @@ def _bars(rows: list[dict[str, Any]]) -> list[tuple[str, float, bool]]:
 
 def _length(seconds: float, least: float, most: float) -> float:
     return (WIDTH - LEFT - RIGHT) * math.log10(seconds / least) / math.log10(most / least)
-
-
-def _said(seconds: float) -> str:
-    return f"{seconds / 3600:.3g} h" if seconds >= 7200 else f"{seconds:.3g} s"

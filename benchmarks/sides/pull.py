@@ -2,8 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
-from datetime import time as clock
+from datetime import date, timedelta
 
 import pandas as pd
 import sqlalchemy as sa
@@ -12,6 +11,7 @@ from benchmarks import stage as stages
 from benchmarks.rounds import Side
 from benchmarks.sides import equality
 from benchmarks.stage import Stage
+from usage_pipeline.periods.calendar import midnight
 from usage_pipeline.warehouse import embedded
 
 
@@ -35,7 +35,7 @@ def fill(stage: Stage, every: int) -> Side:
             _write(engine, day, _grouped(_pulled(engine, day)))
         seconds = time.perf_counter() - began
         engine.dispose()
-        stage.run("pulled_expected", login="postgres", days=[_instant(day) for day in chosen])
+        stage.run("pulled_expected", login="postgres", days=[midnight(day) for day in chosen])
         equality.require(stage, "pandas", "bench.pulled", "bench.pulled_expected")
         return seconds * stage.size.day_count / len(chosen)
 
@@ -43,7 +43,7 @@ def fill(stage: Stage, every: int) -> Side:
 
 
 def _pulled(engine: sa.Engine, day: date) -> pd.DataFrame:
-    window = {"first": _instant(day), "until": _instant(day + timedelta(days=1))}
+    window = {"first": midnight(day), "until": midnight(day + timedelta(days=1))}
     return pd.read_sql(sa.text(stages.statement("pull").decode()), engine, params=window)
 
 
@@ -64,14 +64,10 @@ def _grouped(answers: pd.DataFrame) -> pd.DataFrame:
 
 
 def _write(engine: sa.Engine, day: date, grouped: pd.DataFrame) -> None:
-    grouped.insert(0, "day", _instant(day))
+    grouped.insert(0, "day", midnight(day))
     with engine.begin() as connection:
-        connection.execute(sa.text(stages.statement("pulled_forget").decode()), {"day": _instant(day)})
+        connection.execute(sa.text(stages.statement("pulled_forget").decode()), {"day": midnight(day)})
         grouped.to_sql(
             "pulled", connection, schema="bench", if_exists="append", index=False, chunksize=5_000,
             dtype={"user_id": sa.Uuid(), "agent_ids": sa.ARRAY(sa.Uuid())},
         )  # fmt: skip
-
-
-def _instant(day: date) -> datetime:
-    return datetime.combine(day, clock(), UTC)

@@ -1,9 +1,7 @@
 """The two ways of the paper that asked for this: a function a user and day, and a materialized view."""
 
-import time
 from typing import Final
 
-from benchmarks import stage as stages
 from benchmarks.rounds import Side
 from benchmarks.sides import equality
 from benchmarks.stage import Stage
@@ -32,7 +30,7 @@ def loop(stage: Stage, *, has_index: bool) -> Side:
         stage.settle()
 
     def run() -> float:
-        seconds = _timed(stage, "seed_loop", users=users)
+        seconds, _ = stage.timed("seed_loop", users=users)
         stage.run("seed_expected", login="postgres", users=users)
         equality.require(stage, "the seed's loop", "bench.seed_rows", "bench.seed_expected")
         return seconds * float(every) / len(users)
@@ -48,7 +46,7 @@ def view(stage: Stage) -> Side:
         stage.settle()
 
     def run() -> float:
-        seconds = _timed(stage, "view_create")
+        seconds, _ = stage.timed("view_create")
         stage.run("view_index", login="postgres")
         require_view(stage)
         return seconds
@@ -60,7 +58,7 @@ def refreshed_view(stage: Stage) -> Side:
     """A refresh of the view that keeps nobody from reading."""
 
     def run() -> float:
-        seconds = _timed(stage, "view_refresh")
+        seconds, _ = stage.timed("view_refresh")
         require_view(stage)
         return seconds
 
@@ -69,10 +67,3 @@ def refreshed_view(stage: Stage) -> Side:
 
 def require_view(stage: Stage) -> None:
     equality.require(stage, "the materialized view", "bench.view_rows", "bench.view_expected")
-
-
-def _timed(stage: Stage, name: str, **binds: object) -> float:
-    with stage.connect() as connection:
-        began = time.perf_counter()
-        connection.execute(stages.statement(name), binds or None)
-        return time.perf_counter() - began

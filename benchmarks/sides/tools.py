@@ -5,15 +5,13 @@ from datetime import date
 from types import ModuleType
 from typing import Final
 
-import psycopg
-
 from benchmarks import rounds
-from benchmarks import stage as stages
 from benchmarks.peers import dbt, sqlmesh
-from benchmarks.peers.place import Unavailable, Variant
+from benchmarks.peers.place import Failed, Unavailable, Variant
 from benchmarks.rounds import Side
 from benchmarks.sides import equality
 from benchmarks.stage import Stage
+from usage_pipeline.periods.calendar import midnight
 
 TOOLS: Final[dict[str, ModuleType]] = {"SQLMesh": sqlmesh, "dbt": dbt}
 
@@ -25,8 +23,8 @@ def best(stage: Stage, say: Callable[[str], None]) -> list[Side]:
     for name, tool in TOOLS.items():
         try:
             tried = {variant: _tried(stage, name, variant) for variant in tool.VARIANTS}
-        except Unavailable as reason:
-            sides.append(Side(name, lambda: 0.0, failure=str(reason)))
+        except (Unavailable, Failed) as reason:
+            sides.append(Side.missing(name, reason))
             continue
         working = {variant: side for variant, side in tried.items() if side.seconds is not None}
         chosen = min(working, key=lambda each: working[each].times[0]) if working else tool.VARIANTS[0]
@@ -44,8 +42,8 @@ def nights(stage: Stage, day: date) -> list[Side]:
         variant = tool.VARIANTS[0]
         try:
             tool.prepare(stage.place(), variant)
-        except Unavailable as reason:
-            sides.append(Side(name, lambda: 0.0, failure=str(reason)))
+        except (Unavailable, Failed) as reason:
+            sides.append(Side.missing(name, reason))
             continue
         fill = _fill(stage, name, variant)
         rounds.prove([fill])
@@ -85,9 +83,7 @@ def _night(stage: Stage, name: str, variant: Variant, day: date, failure: str) -
     tool, place = TOOLS[name], stage.place()
 
     def before() -> None:
-        with stage.connect() as connection:
-            text = stages.with_names("forget_day", result=tool.RESULT)
-            psycopg.ClientCursor(connection).execute(text, {"day": day})
+        stage.run("forget_day", names={"result": tool.RESULT}, day=midnight(day))
         stage.settle()
 
     return Side(tool.VERSION, rounds.timed(lambda: tool.night(place, day, variant)), before, failure=failure)

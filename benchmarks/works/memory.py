@@ -1,10 +1,8 @@
 """The memory of the Python side, by how much it computes."""
 
 from collections.abc import Iterator
-from datetime import timedelta
 from statistics import median
 
-from benchmarks import child
 from benchmarks.bench import Bench
 from benchmarks.rows import Row, at_most
 from benchmarks.sides import equality
@@ -31,9 +29,6 @@ def measure(bench: Bench) -> Iterator[Row]:
 
 def _peak(stage: Stage, days: int) -> float:
     """Of a fill of the last days."""
-    first = stage.last - timedelta(days=days - 1)
-    window = ("--from", str(first), "--to", str(stage.last))
-    ran = child.python(
-        stage.home, "-m", "benchmarks.sides.weighing", "backfill", "tokens_daily", *window, "--yes"
-    )
+    first = stage.first_of_last(days)
+    ran = stage.backfill("tokens_daily", first=first, module="benchmarks.sides.weighing")
     return int(ran.printed.splitlines()[-1]) / 2**20

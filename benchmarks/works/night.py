@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import timedelta
 from statistics import median
 from typing import Final
 
@@ -34,11 +34,11 @@ class Nights:
 
     def prepare(self) -> None:
         """What the night before left, computed by the product as of that night, and kept."""
-        self._set_clock(self.stage.last)
+        self.stage.set_clock(self.stage.last)
         self.stage.empty()
         self.stage.backfill("all", last=self.stage.last - timedelta(days=1))
         self.stage.run("night_keep", login="postgres", day=self.stage.last)
-        self._set_clock(self.stage.last + timedelta(days=1))
+        self.stage.set_clock(self.stage.last + timedelta(days=1))
 
     def side(self) -> Side:
         return Side(f"usage-pipeline, {self.name}", self._run, before=self._restore)
@@ -62,10 +62,6 @@ class Nights:
         self.days.append(took["tokens_daily"])
         self.grains.append(sum(took.values()))
         return seconds
-
-    def _set_clock(self, day: date) -> None:
-        instant = datetime.combine(day, time(2), UTC)
-        self.stage.run("set_clock", login="postgres", instant=instant)
 
 
 def measure(bench: Bench) -> Iterator[Row]:

@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from statistics import median
 from typing import Final
 
-from benchmarks import child
-from benchmarks import stage as stages
 from benchmarks.bench import Bench
 from benchmarks.rows import Row, at_most
 from benchmarks.sides import equality
@@ -56,26 +54,12 @@ def measure(bench: Bench) -> Iterator[Row]:
 
 def _writing(stage: Stage) -> float:
     """Seconds in which the newest run wrote what it plans and what it has computed."""
-    with stage.server.connect(embedded.DAGSTER_DATABASE, "postgres") as connection:
-        row = connection.execute(stages.statement("dagster_instants")).fetchone()
-    assert row is not None
-    return float(row[0])
+    ((seconds,),) = stage.run("dagster_instants", login="postgres", database=embedded.DAGSTER_DATABASE)
+    return float(seconds)
 
 
 def _starting(stage: Stage) -> tuple[float, float, float]:
     """Seconds of a command, of its import of Dagster, and from there to the first statement."""
-    day = str(stage.first)
-    words = (
-        "-m",
-        "benchmarks.sides.starting",
-        "backfill",
-        "tokens_daily",
-        "--from",
-        day,
-        "--to",
-        day,
-        "--yes",
-    )
-    ran = child.python(stage.home, *words)
+    ran = stage.backfill("tokens_daily", last=stage.first, module="benchmarks.sides.starting")
     loaded, sent = ran.printed.splitlines()[-1].split()
     return ran.seconds, float(loaded), float(sent)

@@ -1,19 +1,18 @@
 """Where the time of a day goes: the statement of a day taken apart, each part beside the day's floor."""
 
-import time
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from benchmarks import rounds
-from benchmarks import stage as stages
 from benchmarks.bench import Bench
 from benchmarks.rounds import Side
 from benchmarks.rows import Row
 from benchmarks.sides import equality, floor
 from benchmarks.sides.equality import Unequal
 from benchmarks.stage import Stage
+from usage_pipeline.periods.calendar import midnight
 
 STEPS: Final = {
     "step_walk": "the product's own walk over the day's answers",
@@ -39,24 +38,13 @@ def measure(bench: Bench) -> Iterator[Row]:
 
 
 def _seconds(stage: Stage, name: str) -> float:
-    binds = {"first": stage.last, "until": stage.last + timedelta(days=1)}
-    with stage.connect("postgres") as connection:
-        connection.execute(stages.statement("step_settings"))
-        began = time.perf_counter()
-        row = connection.execute(stages.statement(name), binds).fetchone()
-        seconds = time.perf_counter() - began
-    _require(stage, name, row)
+    """The sums of a step, its answers and their tokens first, are those of the plain statement."""
+    window = {"first": midnight(stage.last), "until": midnight(stage.last + timedelta(days=1))}
+    seconds, (found,) = stage.timed(name, login="postgres", settings="step_settings", **window)
+    (expected,) = stage.run("plain_sums", login="postgres", day=midnight(stage.last))
+    if any(int(ours) != theirs for ours, theirs in zip(found, expected, strict=False)):
+        raise Unequal(f"{name}: {found[:2]} is not {expected}, as the plain statement has it")
     return seconds
-
-
-def _require(stage: Stage, name: str, found: tuple[Any, ...] | None) -> None:
-    """The sums of a step are those of the plain statement."""
-    ((answers, tokens),) = stage.run("plain_sums", login="postgres", day=stage.last)
-    expected = {"step_walk": (answers,), "step_read": (answers, tokens), "step_group": (answers, tokens)}[
-        name
-    ]
-    if found is None or tuple(map(int, found[: len(expected)])) != expected:
-        raise Unequal(f"{name}: {found} is not {expected}, as the plain statement has it")
 
 
 def _run(stage: Stage) -> float:

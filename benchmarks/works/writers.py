@@ -2,11 +2,9 @@
 
 import time
 from collections.abc import Iterator
-from datetime import timedelta
 from statistics import median
 from typing import Final
 
-from benchmarks import stage as stages
 from benchmarks.bench import Bench
 from benchmarks.rows import Row, at_most
 from benchmarks.sides import equality, writer
@@ -55,11 +53,9 @@ def _beside(stage: Stage, connections: int) -> tuple[float, float]:
     days = stage.size.day_count // 2
     stage.empty()
     with writer.writing(stage) as written:
-        first = stage.last - timedelta(days=days - 1)
+        first = stage.first_of_last(days)
         stage.backfill("tokens_daily", first=first, USAGE_CONNECTIONS=str(connections))
     equality.require_last_days(stage, days)
-    with stage.server.connect(embedded.DAGSTER_DATABASE, "postgres") as connection:
-        row = connection.execute(stages.statement("dagster_work")).fetchone()
-    assert row is not None
+    (row,) = stage.run("dagster_work", login="postgres", database=embedded.DAGSTER_DATABASE)
     since, until = map(float, row)
     return until - since, written.p99(since, until)

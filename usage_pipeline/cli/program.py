@@ -50,12 +50,12 @@ for command in (
     program.add_command(command)
 
 
-def run() -> int:
-    """The exit code of one verb; what went wrong is told in one line."""
-    form = settings.program()
+def run(command: click.Command = program, form: str | None = None) -> int:
+    """The exit code of one verb, typed in this form; what went wrong is told in one line."""
+    form = form or settings.program()
     logging.getLogger("psycopg").addHandler(logging.NullHandler())  # what it says of a lost session, we say
     try:
-        code = program(prog_name=form, standalone_mode=False)
+        code = command(prog_name=form, standalone_mode=False)
     except Refusal as refusal:
         return _failed(refusal.line(form), refusal.exit_code)
     except NoArgsIsHelpError as help_page:

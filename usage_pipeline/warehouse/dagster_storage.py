@@ -13,8 +13,7 @@ from dagster._core.storage.event_log import SqlEventLogStorageTable
 from dagster._serdes import ConfigurableClassData
 from dagster_postgres import DagsterPostgresStorage, PostgresEventLogStorage
 from dagster_postgres.utils import pg_url_from_config
-from sqlalchemy import Engine, create_engine
-from sqlalchemy.engine import make_url
+from sqlalchemy import Engine, create_engine, make_url
 
 from usage_pipeline import settings
 from usage_pipeline.warehouse import embedded, urls

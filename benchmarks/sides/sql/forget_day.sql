@@ -1,2 +1,2 @@
 -- The rows of a day go, so that a night finds it missing. Binds: day.
-delete from {result} where day = %(day)s::date::timestamp at time zone 'UTC'
+delete from {result} where day = %(day)s

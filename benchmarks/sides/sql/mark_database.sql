@@ -1,2 +1,2 @@
--- Of what this database was made.
-comment on database {database} is {mark}
+-- Of what this database was made. Binds: mark.
+comment on database {database} is %(mark)s

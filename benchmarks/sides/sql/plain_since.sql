@@ -1,3 +1,3 @@
 -- The plain statement's rows from a day on. Binds: first.
 create or replace view bench.plain_since as
-select * from bench.plain_day where day >= %(first)s::date::timestamp at time zone 'UTC'
+select * from bench.plain_day where day >= %(first)s
