@@ -133,7 +133,6 @@ def start(server: Server) -> None:
         _initialise(server)
     for child in _CHILDREN.values():
         child.poll()  # one that was killed keeps its number until somebody asks
-    postmaster.forget_the_dead(server.data, server.sockets)
     _launch(server)
     _create_databases(server)
 
@@ -242,14 +241,17 @@ def _initialise(server: Server) -> None:
 
 
 def _launch(server: Server) -> None:
+    """Wait until it answers; start its process unless one is at it already, as after a crash of its sessions."""
     deadline = time.monotonic() + 60
-    already_said, process = _spawn(server)
+    already_said, process = len(_said(server, 0)), None
     while not server.answers():
-        if process.poll() is not None or time.monotonic() > deadline:
+        is_late = time.monotonic() > deadline
+        runs = process is not None and process.poll() is None or postmaster.pid_of(server.data) is not None
+        if is_late or not runs:
             said = _said(server, already_said)
-            if _OLD_SESSIONS not in said or time.monotonic() > deadline:
+            if is_late or process is not None and _OLD_SESSIONS not in said:
                 raise Refusal("the embedded server did not start", why=_reason(said), fix=f"see {server.log}")
-            time.sleep(0.2)
+            postmaster.forget_the_dead(server.data, server.sockets)
             already_said, process = _spawn(server)
         time.sleep(0.02)
 
@@ -281,6 +283,8 @@ def _reason(said: str) -> str:
 
 
 def _said(server: Server, already: int) -> str:
+    if not server.log.exists():
+        return ""
     return server.log.read_bytes()[already:].decode(errors="replace")
 
 

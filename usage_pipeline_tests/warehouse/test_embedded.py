@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from usage_pipeline.refusals import Refusal
-from usage_pipeline.warehouse import binaries, embedded
+from usage_pipeline.warehouse import binaries, embedded, postmaster
 from usage_pipeline.warehouse.embedded import Server
 
 FAST = ("-c", "fsync=off")  # safe enough where the machine itself is not switched off
@@ -268,6 +268,28 @@ def wait_until_busy(server: Server, backend: int) -> None:
             ).fetchall():
                 return
             time.sleep(0.02)
+
+
+def test_a_server_that_still_recovers_is_waited_for(server: Server) -> None:
+    """After a crash of its sessions it is there and answers nobody: a second one would be refused its data."""
+    (server.data / "standby.signal").touch()  # it recovers until it is told to stop
+    recovering = replace(server, options=(*FAST, "-c", "hot_standby=off"))
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(embedded.start, recovering)
+        deadline = time.monotonic() + 10
+        while postmaster.pid_of(server.data) is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        pid = pid_of(server)
+        second = pool.submit(embedded.start, server)
+        time.sleep(0.5)
+        was_waiting = not first.done() and not second.done()
+        (server.data / "promote").touch()
+        os.kill(pid, signal.SIGUSR1)
+        first.result(30)
+        second.result(30)
+    assert was_waiting
+    assert pid_of(server) == pid
+    assert server.answers()
 
 
 @pytest.mark.parametrize("names_our_log", [False, True])
