@@ -241,15 +241,15 @@ def _initialise(server: Server) -> None:
 
 
 def _launch(server: Server) -> None:
-    """Wait until it answers; start its process unless one is at it already, as after a crash of its sessions."""
+    """Wait until it answers; start its process unless one is at it, as after a crash of its sessions."""
     deadline = time.monotonic() + 60
     already_said, process = len(_said(server, 0)), None
     while not server.answers():
         is_late = time.monotonic() > deadline
-        runs = process is not None and process.poll() is None or postmaster.pid_of(server.data) is not None
+        runs = (process is not None and process.poll() is None) or postmaster.pid_of(server.data) is not None
         if is_late or not runs:
             said = _said(server, already_said)
-            if is_late or process is not None and _OLD_SESSIONS not in said:
+            if is_late or (process is not None and _OLD_SESSIONS not in said):
                 raise Refusal("the embedded server did not start", why=_reason(said), fix=f"see {server.log}")
             postmaster.forget_the_dead(server.data, server.sockets)
             already_said, process = _spawn(server)

@@ -271,7 +271,7 @@ def wait_until_busy(server: Server, backend: int) -> None:
 
 
 def test_a_server_that_still_recovers_is_waited_for(server: Server) -> None:
-    """After a crash of its sessions it is there and answers nobody: a second one would be refused its data."""
+    """After a crash of its sessions it answers nobody, and a second one would be refused its data."""
     (server.data / "standby.signal").touch()  # it recovers until it is told to stop
     recovering = replace(server, options=(*FAST, "-c", "hot_standby=off"))
     with ThreadPoolExecutor(2) as pool:
