@@ -114,6 +114,9 @@ def checked_out(prefix: str) -> Iterator[Checkout]:
         for pid, words in found.processes().items():  # a test that failed leaves some
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM if "postgres" in words else signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while found.processes() and time.monotonic() < deadline:
+            time.sleep(0.1)  # what still ends holds its locks
         for home in (found.demo_home, folder / ".usage"):
             embedded.remove(embedded.of(home))
         shutil.rmtree(folder.parent, ignore_errors=True)

@@ -37,7 +37,7 @@ QUICK = Size(date(2025, 10, 25), day_count=90, conversations_per_day=390, users=
 def fill(connection: psycopg.Connection, shape: Shape, size: Size) -> None:
     """The whole chat or none, on a connection that commits by itself."""
     draft = ("create_schema", "filler", f"report_{shape}", "talk", "spoken")
-    chat = ("fill_users", "fill_sessions", "drop_indexes", "fill_messages", "create_indexes")
+    chat = ("fill_users", "fill_sessions", "fill_messages")
     with connection.transaction():
         _run(connection, "memory", size)
         loading.create_application(connection)

@@ -74,7 +74,13 @@ FAULTS: Final = (
     ),
     Fault(
         "conversations are added up",
-        "tokens_of_periods", "count(distinct conversation.id)", "count(conversation.id)",
+        "tokens_of_periods", "count(distinct part.conversation_id)", "count(part.conversation_id)",
+        Anything,
+    ),
+    Fault(
+        "a row is added for each of its conversations",
+        "tokens_of_periods", "(pg_catalog.sum(part.total_tokens) filter (where part.is_first))::bigint",
+        "pg_catalog.sum(part.total_tokens)::bigint",
         Anything,
     ),
     Fault(

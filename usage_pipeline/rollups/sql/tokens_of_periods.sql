@@ -12,52 +12,33 @@ returns table (
 )
 language sql stable parallel safe
 as $$
-  with below as materialized (
+  -- A row is unnested in the select list, its conversations beside its agents: one sort for all, and no store of its
+  -- own for each row. Its numbers stand on each of its lines, so only the first one adds them.
+  select
+    part.user_id,
+    (pg_catalog.sum(part.total_prompt_tokens) filter (where part.is_first))::bigint,
+    (pg_catalog.sum(part.total_completion_tokens) filter (where part.is_first))::bigint,
+    (pg_catalog.sum(part.total_tokens) filter (where part.is_first))::bigint,
+    (pg_catalog.sum(part.message_count) filter (where part.is_first))::bigint,
+    (pg_catalog.sum(part.unmetered_message_count) filter (where part.is_first))::bigint,
+    (pg_catalog.sum(part.refused_message_count) filter (where part.is_first))::bigint,
+    pg_catalog.count(distinct part.conversation_id),
+    coalesce(pg_catalog.array_agg(distinct part.agent_id) filter (where part.agent_id is not null), '{}'),
+    case when tokens_of_periods.keeps_conversations then coalesce(
+      pg_catalog.array_agg(distinct part.conversation_id) filter (where part.conversation_id is not null), '{}') end,
+    pg_catalog.max(part.last_activity)
+  from (
     select
       stored.user_id, stored.total_prompt_tokens, stored.total_completion_tokens, stored.total_tokens,
-      stored.message_count, stored.unmetered_message_count, stored.refused_message_count, stored.agent_ids,
-      stored.conversation_ids, stored.last_activity
+      stored.message_count, stored.unmetered_message_count, stored.refused_message_count, stored.last_activity,
+      pg_catalog.unnest(array[true]) as is_first,
+      pg_catalog.unnest(stored.conversation_ids) as conversation_id,
+      pg_catalog.unnest(stored.agent_ids) as agent_id
     from usage.user_token_usage stored
     where stored.period_type = tokens_of_periods.period_type
       and stored.period_start >= tokens_of_periods.window_start
       and stored.period_start < tokens_of_periods.window_end
       and stored.period_start = any (tokens_of_periods.period_starts)
-  ),
-  -- unnested in the select list: in the from clause each row would fill a store of its own
-  conversations as (
-    select
-      conversation.user_id,
-      pg_catalog.count(distinct conversation.id) as conversation_count,
-      case when tokens_of_periods.keeps_conversations then pg_catalog.array_agg(distinct conversation.id) end as ids
-    from (select below.user_id, pg_catalog.unnest(below.conversation_ids) as id from below) conversation
-    group by conversation.user_id
-  ),
-  agents as (
-    select agent.user_id, pg_catalog.array_agg(distinct agent.id) as ids
-    from (select below.user_id, pg_catalog.unnest(below.agent_ids) as id from below) agent
-    group by agent.user_id
-  ),
-  summed as (
-    select
-      below.user_id,
-      pg_catalog.sum(below.total_prompt_tokens)::bigint as total_prompt_tokens,
-      pg_catalog.sum(below.total_completion_tokens)::bigint as total_completion_tokens,
-      pg_catalog.sum(below.total_tokens)::bigint as total_tokens,
-      pg_catalog.sum(below.message_count)::bigint as message_count,
-      pg_catalog.sum(below.unmetered_message_count)::bigint as unmetered_message_count,
-      pg_catalog.sum(below.refused_message_count)::bigint as refused_message_count,
-      pg_catalog.max(below.last_activity) as last_activity
-    from below
-    group by below.user_id
-  )
-  select
-    summed.user_id, summed.total_prompt_tokens, summed.total_completion_tokens, summed.total_tokens,
-    summed.message_count, summed.unmetered_message_count, summed.refused_message_count,
-    coalesce(conversations.conversation_count, 0),
-    coalesce(agents.ids, '{}'),
-    case when tokens_of_periods.keeps_conversations then coalesce(conversations.ids, '{}') end,
-    summed.last_activity
-  from summed
-  left join conversations on conversations.user_id = summed.user_id
-  left join agents on agents.user_id = summed.user_id
+  ) part
+  group by part.user_id
 $$;
