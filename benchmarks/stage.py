@@ -119,6 +119,11 @@ class Stage:
         found = self.run("ledger_of_night", login="postgres", day=day)
         return {rollup: float(milliseconds) / 1000 for rollup, milliseconds in found}
 
+    def worked(self, *rollups: str) -> float:
+        """Seconds of work on all their periods, by the product's own record, added up over connections."""
+        ((seconds,),) = self.run("worked", login="postgres", rollups=list(rollups))
+        return float(seconds)
+
     def empty(self) -> None:
         """Nothing computed: what the next run finds is the first night of a stack."""
         self.run("empty_ours", login="postgres")

@@ -1,6 +1,7 @@
 """The page and the chart in `docs`, made of the document alone."""
 
 import json
+import re
 from pathlib import Path
 from string import Template
 from typing import Any, Final
@@ -14,6 +15,8 @@ PAGE: Final = ROOT / "docs" / "speed.md"
 CHART: Final = ROOT / "docs" / "images" / "speed.svg"
 _TEXT: Final = Path(__file__).with_name("page.md")
 _REASONS: Final = Path(__file__).with_name("reasons.json")
+APART: Final = ("steps", "command")
+"""Works that take a time apart, in tables of their own."""
 UNEXPLAINED: Final = "not explained yet"
 
 
@@ -29,8 +32,8 @@ def of(found: dict[str, Any]) -> str:
     rows = found["rows"]
     return Template(_TEXT.read_text(encoding="utf-8")).substitute(
         measured=found["measured"],
-        table=_table([row for row in rows if row["work"] != "steps"]),
-        steps=_table([row for row in rows if row["work"] == "steps"]),
+        table=_table([row for row in rows if row["work"] not in APART]),
+        **{name: _table([row for row in rows if row["work"] == name]) for name in APART},
         verdict=_verdict(rows),
         data=found["data"],
         missed=_missed(rows),
@@ -59,9 +62,14 @@ def _linked(cells: list[str]) -> list[str]:
     """A bar that is missed leads to why."""
     *others, last = cells
     return [
-        *others,
+        *(_unbroken(cell) for cell in others),
         last.replace("missed", "[missed](#why-a-bar-is-missed)", 1) if last.startswith("missed") else last,
     ]
+
+
+def _unbroken(cell: str) -> str:
+    """A number stays on the line of its unit."""
+    return cell.replace(" ", "\N{NO-BREAK SPACE}") if re.match(r"([≤≥] )?[\d,.]+( \S+)?$", cell) else cell
 
 
 def _verdict(rows: list[dict[str, Any]]) -> str:

@@ -16,12 +16,12 @@ from usage_pipeline.warehouse import embedded
 
 
 def days(stage: Stage, every: int) -> Sequence[date]:
-    """Each so manieth day."""
+    """A day of every so many."""
     return [stage.first + timedelta(days=number) for number in range(every // 2, stage.size.day_count, every)]
 
 
 def fill(stage: Stage, every: int) -> Side:
-    """All days, made up from each so manieth, whose rows are compared each time."""
+    """All days, made up from one of every so many, whose rows are compared each time."""
     chosen = days(stage, every)
 
     def before() -> None:

@@ -9,6 +9,7 @@ from benchmarks.rounds import Side
 from benchmarks.rows import Row, at_least, at_most
 from benchmarks.sides import equality, floor, pull, seed, tools
 from benchmarks.sides.equality import Unequal
+from benchmarks.sides.ours import Command
 from benchmarks.stage import Stage
 
 Value = TypeVar("Value")
@@ -36,7 +37,12 @@ def measure(bench: Bench) -> Iterator[Row]:
     """One round after another: floor, first fill, again, climb, then the others."""
     stage = bench.documented()
     seed.prepare(stage)
-    ours = first, again, climb = _ours(stage)
+    days, coarser = Command(stage, ("tokens_daily",)), Command(stage, COARSER)
+    first = days.side("usage-pipeline", stage.empty)
+    again = Side(
+        "the same fill again, nothing changed", lambda: stage.backfill(*days.assets).seconds, stage.settle
+    )
+    climb = coarser.side(f"{stage.size.day_count} days to weeks, months and years", stage.settle)
     others = [
         pull.fill(stage, SAMPLED),
         seed.loop(stage, has_index=True),
@@ -44,11 +50,16 @@ def measure(bench: Bench) -> Iterator[Row]:
         seed.view(stage),
     ]
     bench.say("comparing the rows of every side …")
-    written = _prove(stage, *ours)
+    written = _prove(stage, first, again, climb)
+    days.forget()
+    coarser.forget()
     rounds.prove(others)
     peers = [] if bench.is_quick else tools.best(stage, bench.say)
     count = floor.of_all_days(stage, bench.cores)
-    rounds.alternate([count, *ours, *peers, *others], bench.rounds, bench.say)
+    copying = Side(
+        "copying", lambda: stage.timed("copied_fill", login="postgres")[0], lambda: _empty_copy(stage)
+    )
+    rounds.alternate([count, first, again, climb, copying, *peers, *others], bench.rounds, bench.say)
     equality.require_ours(stage, *equality.UNITS)
     tools.require(stage, peers)
     assert first.seconds is not None
@@ -62,23 +73,29 @@ def measure(bench: Bench) -> Iterator[Row]:
     for work, side, bar in (("again", again, at_most(1)), ("climb", climb, at_most(0.5))):
         assert side.seconds is not None
         yield Row(work, side.name, side.seconds, other="first fill", theirs=first.seconds, bar=bar)
+    yield from _taken_apart(bench, days, first, coarser, climb, copying)
 
 
-def _ours(stage: Stage) -> tuple[Side, Side, Side]:
-    """The product's own commands; each finds what the one before it left."""
-    return (
-        Side("usage-pipeline", lambda: stage.backfill("tokens_daily").seconds, before=stage.empty),
-        Side(
-            "the same fill again, nothing changed",
-            lambda: stage.backfill("tokens_daily").seconds,
-            before=stage.settle,
-        ),
-        Side(
-            f"{stage.size.day_count} days to weeks, months and years",
-            lambda: stage.backfill(*COARSER).seconds,
-            before=stage.settle,
-        ),
-    )
+def _taken_apart(
+    bench: Bench, days: Command, first: Side, coarser: Command, climb: Side, copying: Side
+) -> Iterator[Row]:
+    """Statements beside the command that sent them; and what they write beside all that they do."""
+    at_once = f"on {bench.cores} connections, by the product's own record"
+    for what, command, side in (("the first fill", days, first), ("weeks, months and years", coarser, climb)):
+        yield Row(
+            "command", f"{what}: the statements alone", command.statements / bench.cores,
+            other="the whole command", theirs=side.seconds, note=at_once,
+        )  # fmt: skip
+    assert copying.seconds is not None
+    yield Row(
+        "command", "weeks, months and years: their rows written once more, nothing computed", copying.seconds,
+        other="the statements, one after another", theirs=coarser.statements,
+    )  # fmt: skip
+
+
+def _empty_copy(stage: Stage) -> None:
+    stage.run("copied_create", login="postgres")
+    stage.settle()
 
 
 def _prove(stage: Stage, first: Side, again: Side, climb: Side) -> int:
