@@ -10,6 +10,7 @@ The map of the house, left to right; a room imports its own files and those to i
     rollups     source rows -> one day of aggregates; the run of a period of any grain
     derived     days -> weeks and months -> years, as a ladder; what is due
     serving     aggregates -> the people who read them
+    automation  what happens unattended, on one page
     definitions everything Dagster knows, by name
     demo        data that tells a story, and the oracle that checks it
     cli         the verbs a person types

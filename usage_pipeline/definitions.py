@@ -7,20 +7,24 @@ import dagster as dg
 for category in (dg.BetaWarning, dg.PreviewWarning):
     warnings.filterwarnings("ignore", category=category)
 
-from usage_pipeline import settings
+from usage_pipeline import automation, settings
 from usage_pipeline.derived.assets import assets as derived_assets
 from usage_pipeline.rollups.assets import tokens_daily
 from usage_pipeline.rollups.session_totals_asset import session_totals
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse.connections import open_warehouse
 
-warehouse = open_warehouse(settings.load())
+found = settings.load()
+warehouse = open_warehouse(found)
 
 defs = dg.Definitions(
     assets=[
         *specs.specs(),
-        *dg.with_source_code_references([tokens_daily, *derived_assets(), session_totals]),
+        *automation.attached(
+            dg.with_source_code_references([tokens_daily, *derived_assets(), session_totals]), warehouse
+        ),
     ],
+    sensors=[automation.sensor(found)],
     resources={"warehouse": warehouse},
     executor=dg.in_process_executor,  # the work is done by the database; a process a step would only cost
 )

@@ -35,6 +35,7 @@ class Settings:
     token_source: str | None = None  # None: detected
     connections: int = 1  # how many periods are computed at once
     tokens_grace_days: int = 7  # so long after its end a period of tokens is sealed
+    automation: bool = False  # whether what is due is computed unattended; the demo's always is
     dagster_pg_url: str | None = field(default=None, repr=False)
 
     @property
@@ -61,7 +62,7 @@ HARMLESS_OPTIONS: Final = frozenset(
 )  # fmt: skip
 """What may follow the `?` of a URL that is stored; anything else may be a secret, or hold one."""
 
-STORED: Final = ("database_url", "start", "token_source", "connections", "tokens_grace_days")
+STORED: Final = ("database_url", "start", "token_source", "connections", "tokens_grace_days", "automation")
 """The keys a `settings.toml` may hold; each is also a variable, `USAGE_` + the key in upper case."""
 
 
@@ -96,6 +97,9 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         token_source=values.get("token_source"),
         connections=_connections(values.get("connections"), is_ours="database_url" not in values),
         tokens_grace_days=_grace_days(values.get("tokens_grace_days", Settings.tokens_grace_days)),
+        automation=_switch(
+            "automation", values.get("automation", "on" if (home / DEMO_MARKER).exists() else "off")
+        ),
         dagster_pg_url=None if (home / DEMO_MARKER).exists() else given.get("DAGSTER_PG_URL"),
     )
 
@@ -277,6 +281,17 @@ def _grace_days(value: object) -> int:
             exit_code=refusals.USAGE,
         )
     return int(text)
+
+
+def _switch(name: str, value: object) -> bool:
+    if value not in ("on", "off"):
+        raise Refusal(
+            f"`{name}` cannot be `{value}`",
+            why="it must be `on` or `off`",
+            fix=f"correct USAGE_{name.upper()}, or leave it out",
+            exit_code=refusals.USAGE,
+        )
+    return value == "on"
 
 
 def _day(value: object, source: str) -> date:

@@ -12,7 +12,7 @@ PACKAGE: Final = Path(__file__).parent.parent / "usage_pipeline"
 ROOT: Final = PACKAGE.parent
 ORDER: Final = (
     "refusals", "settings", "periods", "warehouse", "sources",
-    "rollups", "derived", "serving", "definitions", "demo", "cli",
+    "rollups", "derived", "serving", "automation", "definitions", "demo", "cli",
 )  # fmt: skip
 MODULES: Final = sorted(PACKAGE.rglob("*.py"))
 STATEMENTS: Final = sorted(PACKAGE.rglob("*.sql"))
@@ -120,7 +120,7 @@ def test_who_may_read_what(path: Path) -> None:
     )
     parts = path.relative_to(PACKAGE).parts
     if re.search(r"\b(public|auth)\.", sql.replace("from public", "")):
-        is_dagsters = path.stem == "dagster_tables_exist"
+        is_dagsters = path.stem in ("dagster_tables_exist", "dagster_runs_at_work")
         assert parts[:2] == ("sources", "adapters") or parts[0] == "demo" or is_dagsters, (
             "names another's table"
         )

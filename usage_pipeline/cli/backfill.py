@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import click
 
-from usage_pipeline.cli import asked, backfill_blame, backfill_job, backfill_words, console, stack, typed
+from usage_pipeline.cli import asked, backfill_blame, backfill_job, backfill_words, console, stack
 from usage_pipeline.cli.backfill_job import Job
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.warehouse import backfills, errand, session
@@ -97,13 +97,11 @@ def _run(found: "Settings", job: Job) -> "list[Outcome]":
             progress.advance()
 
         taken_over = job.before.run_ids if job.before else ()
-        orphans.bury(instance, orphans.left(warehouse), typed.is_orphaned, taken_over=taken_over)
-        typed.forget(found.home)
-        mark = running.enter_context(typed.marked(found.home))
+        orphans.bury(instance, orphans.left(warehouse), taken_over=taken_over)
         try:
             first_run_id = str(uuid4())
             with _held(job, first_run_id) as held, errand.on(warehouse, Errand(held, watch)):
-                broken = list(_broken(instance, job, held, mark, first_run_id))
+                broken = list(_broken(instance, job, held, first_run_id))
         except dg.Failure as failure:
             raise backfill_blame.broken_off(outcomes, failure.description or "") from None
     warehouse.dispose()
@@ -120,20 +118,18 @@ def _held(job: Job, run_id: str) -> AbstractContextManager[Held]:
     return backfills.held(warehouse, job.asked, run_id=run_id, root_run_id=None, backfill_id=before)
 
 
-def _broken(
-    instance: "dg.DagsterInstance", job: Job, held: Held, mark: str, first_run_id: str
-) -> "Iterator[Broken]":
+def _broken(instance: "dg.DagsterInstance", job: Job, held: Held, first_run_id: str) -> "Iterator[Broken]":
     """Run every asset; those that had to leave periods out do not keep the others from what they can."""
     from usage_pipeline.rollups.runs import Incomplete
 
     for number, span in enumerate(job.spans):
         try:
-            _execute(instance, span, held, mark, str(uuid4()) if number else first_run_id)
+            _execute(instance, span, held, str(uuid4()) if number else first_run_id)
         except Incomplete as incomplete:
             yield span, incomplete.failed
 
 
-def _execute(instance: "dg.DagsterInstance", span: "Span", held: Held, mark: str, run_id: str) -> None:
+def _execute(instance: "dg.DagsterInstance", span: "Span", held: Held, run_id: str) -> None:
     import dagster as dg
 
     from usage_pipeline.definitions import defs
@@ -144,7 +140,7 @@ def _execute(instance: "dg.DagsterInstance", span: "Span", held: Held, mark: str
         asset_selection=[dg.AssetKey(span.rollup.name)],
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         tags={
-            **backfill_job.tags(span, mark, held.id),
+            **backfill_job.tags(span, held.id, run_id),
             **backfill_job.earlier_tries(instance, span, held.id, held.run_ids),
         },
     )

@@ -33,17 +33,18 @@ class Job:
         return ", ".join(self.asked.assets)
 
 
-def tags(span: "Span", mark: str, backfill_id: int) -> dict[str, str]:
+def tags(span: "Span", backfill_id: int, run_id: str) -> dict[str, str]:
     """The range and what it is part of; no daemon tries again what a person typed."""
     from usage_pipeline.periods import partitions
-    from usage_pipeline.rollups import runs
+    from usage_pipeline.rollups import runs, workers
 
     first, last = (partitions.key(span.rollup.grain, span.windows[place]) for place in (0, -1))
     return {
         runs.RANGE_TAG: first,
         runs.RANGE_END_TAG: last,
         runs.RETRIES_TAG: "0",
-        runs.TYPED_TAG: mark,
+        runs.TYPED_TAG: "yes",
+        **workers.tags(run_id),
         runs.BACKFILL_TAG: str(backfill_id),
     }
 

@@ -20,7 +20,6 @@ from usage_pipeline.refusals import Refusal
 from usage_pipeline.settings import Settings
 
 HOST: Final = "127.0.0.1"
-LOCATION: Final = "usage_pipeline"
 no_open_option: Final = click.option("--no-open", is_flag=True, help="Do not open a browser.")
 port_option: Final = click.option(
     "--port",
@@ -59,7 +58,7 @@ class Page:
 
     @property
     def lineage(self) -> str:
-        return f"{self.address}/locations/{LOCATION}/asset-groups/tokens/lineage"
+        return f"{self.address}/locations/{graphql.LOCATION}/asset-groups/tokens/lineage"
 
     def log(self, name: str) -> Path:
         return self.logs / f"{name}.log"
@@ -170,6 +169,6 @@ def _workspace(found: Settings) -> Path:
     if checkout.exists():
         return checkout
     file = found.home / "workspace.yaml"
-    module = {"module_name": "usage_pipeline.definitions", "location_name": LOCATION}
+    module = {"module_name": "usage_pipeline.definitions", "location_name": graphql.LOCATION}
     file.write_text(json.dumps({"load_from": [{"python_module": module}]}), encoding="utf-8")
     return file

@@ -11,6 +11,7 @@ from click.exceptions import NoArgsIsHelpError
 from usage_pipeline import refusals, settings
 from usage_pipeline.cli import (
     again,
+    automation,
     backfill,
     demo,
     init,
@@ -43,7 +44,7 @@ def program() -> None:
 
 
 for command in (
-    demo.demo, init.init, up.up, status.status,
+    demo.demo, init.init, up.up, status.status, automation.automation,
     migrate.migrate, sources.sources, backfill.backfill, usage.usage,
     restate.restate, restatements.restatements, recalc.recalc,
 ):  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Final
 import click
 
 from usage_pipeline import settings
-from usage_pipeline.cli import backfill_words, console, graphql, lock, stack
+from usage_pipeline.cli import automation, backfill_words, console, graphql, lock, stack
 from usage_pipeline.cli.lock import Holder
 from usage_pipeline.refusals import ATTENTION, Refusal
 from usage_pipeline.settings import Settings
@@ -52,6 +52,7 @@ def _parts(found: Settings) -> Iterator[tuple[str, Part]]:
     yield "stack", _stack(found, holder)
     yield "page", _told(lambda: _page(found, holder))
     yield "daemon", _told(lambda: _daemon(holder))
+    yield "automation", _told(lambda: _automation(found))
     if found.database_url is None or found.dagster_pg_url is None:
         yield "embedded", _told(lambda: _embedded(found))
     yield "dagster", _told(lambda: _storage(found))
@@ -102,6 +103,11 @@ def _daemon(holder: Holder | None) -> Part:
         return Part("was not heard of yet", {"answers": False})
     facts: dict[str, object] = {"answers": seconds < _FRESH, "heartbeat_age_seconds": seconds}
     return Part(f"last heard of {seconds} s ago", facts)
+
+
+def _automation(found: Settings) -> Part:
+    state = automation.state(found)
+    return Part(str(state), state.document())
 
 
 def _embedded(found: Settings) -> Part:

@@ -5,12 +5,12 @@ from contextlib import suppress
 import click
 
 from usage_pipeline import settings
-from usage_pipeline.cli import console, lock, stack, typed
+from usage_pipeline.cli import console, lock, stack
 from usage_pipeline.cli.lock import Lock
 from usage_pipeline.cli.page import Page, no_open_option, port_option, served, until_ended
 from usage_pipeline.refusals import REFUSED, Refusal
 from usage_pipeline.settings import Settings
-from usage_pipeline.warehouse import session
+from usage_pipeline.warehouse import dagster_tables, session
 from usage_pipeline.warehouse.connections import Warehouse
 
 
@@ -69,12 +69,11 @@ def _bury_the_dead(found: Settings, warehouse: Warehouse) -> None:
 
     orphaned = orphans.left(warehouse)
     warehouse.dispose()
-    if orphaned or typed.some_left(found.home):
+    if orphaned or dagster_tables.show_work(stack.storage(found)):
         import dagster as dg
 
         with dg.DagsterInstance.get() as instance:
-            orphans.bury(instance, orphaned, typed.is_orphaned)
-        typed.forget(found.home)
+            orphans.bury(instance, orphaned)
 
 
 def _greet(page: Page) -> None:

@@ -1,8 +1,9 @@
 """Runs whose process is gone: Dagster cannot tell, and one that looks alive holds up the others."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from usage_pipeline.rollups import workers
 from usage_pipeline.warehouse import backfills
 from usage_pipeline.warehouse.backfills import Backfill
 from usage_pipeline.warehouse.connections import Role, Warehouse
@@ -19,13 +20,9 @@ def left(warehouse: Warehouse) -> list[Backfill]:
 
 
 def bury(
-    instance: "dg.DagsterInstance",
-    orphaned: Sequence[Backfill],
-    is_orphaned: Callable[[str], bool],
-    *,
-    taken_over: Collection[str] = (),
+    instance: "dg.DagsterInstance", orphaned: Sequence[Backfill], *, taken_over: Collection[str] = ()
 ) -> None:
-    """Report the runs of these, and typed ones whose process is gone, as failed, if Dagster waits for them.
+    """Report the runs of these, and those whose process is gone, as failed, if Dagster waits for them.
 
     Its daemon may then try again those that it launched itself, but for what somebody takes over now.
     """
@@ -33,8 +30,7 @@ def bury(
 
     lost = {each.run_ids[-1] for each in orphaned}
     for run in runs.unfinished(instance):
-        mark = run.tags.get(runs.TYPED_TAG)
-        if run.run_id in lost or (mark and is_orphaned(mark)):
+        if run.run_id in lost or workers.is_gone(run.run_id, run.tags):
             if run.run_id in taken_over:
                 instance.add_run_tags(run.run_id, {runs.RETRIES_TAG: "0"})
             instance.report_run_failed(run, message="Its process is gone; what it finished stays.")

@@ -13,7 +13,7 @@ from usage_pipeline import settings
 from usage_pipeline.periods import calendar, partitions
 from usage_pipeline.periods.calendar import Window
 from usage_pipeline.refusals import Refusal
-from usage_pipeline.rollups import metadata, ranges, readiness
+from usage_pipeline.rollups import metadata, ranges, readiness, workers
 from usage_pipeline.rollups.ranges import Failed
 from usage_pipeline.rollups.rollup import Outcome, Rollup
 from usage_pipeline.warehouse import backfills, ledger
@@ -54,6 +54,7 @@ def run(
     windows = list(calendar.windows(rollup.grain, days[0], days[-1]))
     found = settings.load()
     progress = _Progress()
+    take_up(context)
     try:
         adapter = readiness.require(warehouse, found.token_source)
         readiness.record_policy(warehouse, rollup.family, found)
@@ -75,6 +76,13 @@ def run(
     for key, outcome in progress.done.items():
         context.add_asset_metadata(metadata.of_period(outcome), partition_key=key)
     return dg.MaterializeResult()
+
+
+def take_up(context: dg.AssetExecutionContext) -> None:
+    """The run says which process works on it, so that it is not waited for when that is gone."""
+    run = context.run
+    if run.tags.get(workers.RUN_TAG) != run.run_id:
+        context.instance.add_run_tags(run.run_id, workers.tags(run.run_id))
 
 
 def unfinished(instance: dg.DagsterInstance) -> Sequence[dg.DagsterRun]:

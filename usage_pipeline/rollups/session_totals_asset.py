@@ -54,6 +54,7 @@ def session_totals(
     written; what the column cannot hold is left as it is and reported.
     """
     days = runs.days_of(context)
+    runs.take_up(context)
     whole = Window(calendar.midnight(days[0]), calendar.window(Grain.DAILY, days[-1]).end)
     try:
         touched, kept = _keep(warehouse, whole)

@@ -9,7 +9,16 @@ from usage_pipeline.warehouse import statements, urls
 
 def exist(url: URL) -> bool:
     """Whether Dagster's tables were made already in this database."""
-    question = statements.read("warehouse.sql", "dagster_tables_exist").encode()
+    return _answer(url, "dagster_tables_exist")
+
+
+def show_work(url: URL) -> bool:
+    """Whether Dagster believes that some run is at work."""
+    return _answer(url, "dagster_runs_at_work")
+
+
+def _answer(url: URL, name: str) -> bool:
+    question = statements.read("warehouse.sql", name).encode()
     plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
     try:
         with psycopg.connect(plain, connect_timeout=10, autocommit=True) as connection:

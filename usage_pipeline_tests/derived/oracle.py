@@ -334,8 +334,18 @@ class Oracle:
             return True
         if entry.state is not State.SEALED and self.is_over(period):
             return True
+        if entry.state is not State.SEALED and self._is_cut_short(period) and period.end <= self.now:
+            below = [] if is_raw else period.below
+            goes_on = not (is_raw and self._is_before_the_horizon(period))
+            if goes_on and not any(self._is_cut_short(each) for each in below):
+                return True
         stand = [each for each in period.below if self.standing(each) is Standing.STANDS]
         return not is_raw and entry.below != {each: self.entries[each].version for each in stand}
+
+    def _is_cut_short(self, period: Period) -> bool:
+        """Whether it is computed, but not to its end."""
+        entry = self.entries.get(period)
+        return bool(entry and (entry.state is State.PARTIAL or entry.covered_until < period.end))
 
     def _is_proven(self, period: Period) -> bool:
         """Sealed, as is each period above it; and the one it is pruned with was built from what goes."""

@@ -18,6 +18,18 @@ def launch(
     **more: str,
 ) -> dg.ExecuteInProcessResult:
     """One run over a range of days; `more` are tags of Dagster's own."""
+    return launch_keys(asset, instance, warehouse, first.isoformat(), last.isoformat(), **more)
+
+
+def launch_keys(
+    asset: dg.AssetsDefinition,
+    instance: dg.DagsterInstance,
+    warehouse: Warehouse,
+    first: str,
+    last: str,
+    **more: str,
+) -> dg.ExecuteInProcessResult:
+    """The same of any grain, whose partitions have keys of their own."""
     return dg.materialize(
         [asset, *specs.specs()],
         selection=[asset],
@@ -25,8 +37,8 @@ def launch(
         resources={"warehouse": warehouse},
         raise_on_error=False,
         tags={
-            "dagster/asset_partition_range_start": first.isoformat(),
-            "dagster/asset_partition_range_end": last.isoformat(),
+            "dagster/asset_partition_range_start": first,
+            "dagster/asset_partition_range_end": last,
             **{f"dagster/{name}": value for name, value in more.items()},
         },
     )

@@ -1,7 +1,8 @@
 -- due_periods: the periods of one rollup that a run would bring up to date, oldest first, each with the reason. It
 -- stands in the ledger, so that no night has to be remembered: what was missed or refused is due again.
--- recent: today and yesterday; never computed; partial: only the seed's function touched it; unsealed: its grace is
--- over; changed below: a period below stands with another checksum than the one it was computed from.
+-- recent: today and yesterday; never computed; partial: only the seed's function touched it; cut short: over, and
+-- computed only up to a moment before its end, though more stands below; unsealed: its grace is over; changed below: a
+-- period below stands with another checksum than the one it was computed from.
 -- What is pruned, lies before the first day or is to come is never due, nor what could only be read from raw rows that
 -- the source no longer has. Binds: rollup.
 with step as (
@@ -17,7 +18,7 @@ with step as (
 ),
 periods as (
   select starts.at as period_start, usage_private.end_of(step.unit, starts.at) as period_end, ledger.state,
-    ledger.below
+    ledger.covered_until, ledger.below
   from step
   cross join lateral pg_catalog.generate_series(
     usage_private.start_of(step.unit, step.first_day) at time zone 'UTC', step.clock at time zone 'UTC',
@@ -28,7 +29,9 @@ periods as (
     on ledger.rollup = step.rollup and ledger.period_start = starts.at
 ),
 periods_below as (
-  select starts.at as period_start, ledger.state, ledger.checksum
+  select
+    starts.at as period_start, ledger.state, ledger.checksum,
+    coalesce(ledger.state = 'partial' or ledger.covered_until < ledger.period_end, false) as is_cut_short
   from step
   cross join lateral (
     select pg_catalog.min(periods.period_start) as begins, pg_catalog.max(periods.period_end) as ends from periods
@@ -44,7 +47,8 @@ periods_below as (
 ),
 seen as (
   select
-    periods.period_start, periods.period_end, periods.state, periods.below,
+    periods.period_start, periods.period_end, periods.state, periods.covered_until, periods.below,
+    coalesce(pg_catalog.bool_or(below.is_cut_short), false) as is_cut_short_below,
     coalesce(pg_catalog.bool_or(case
       when below.state in ('open', 'sealed') then false
       when below.state = 'pruned' then true
@@ -58,7 +62,7 @@ seen as (
   cross join periods
   left join periods_below below
     on below.period_start >= periods.period_start and below.period_start < periods.period_end
-  group by periods.period_start, periods.period_end, periods.state, periods.below
+  group by periods.period_start, periods.period_end, periods.state, periods.covered_until, periods.below
 ),
 judged as (
   select
@@ -68,6 +72,9 @@ judged as (
       when seen.state = 'partial' then 'partial'
       when step.unit = 'day' and seen.period_end > step.clock - interval '1 day' then 'recent'
       when seen.state = 'open' and step.clock >= seen.period_end + step.grace then 'unsealed'
+      when seen.state = 'open' and seen.covered_until < seen.period_end and step.clock >= seen.period_end
+        and not coalesce((step.below is null or seen.is_pruned_below) and seen.period_start < step.horizon, false)
+        and (seen.is_pruned_below or not seen.is_cut_short_below) then 'cut short'
       when step.below is not null and not seen.is_pruned_below and seen.below <> seen.stands_below
         then 'changed below'
     end as reason
