@@ -1,7 +1,7 @@
 """Everything that happens unattended, on this page.
 
 - Each hour the open day is computed, so that today's numbers are at most an hour old.
-- Each night what is due: the ledger says so, and a night that was missed, refused or broken off is due in the next.
+- Each night what is due by the ledger: what a night missed, was refused or broke off is due in the next.
 - A week, a month and a year follow when the days or months below them have changed.
 
 Running in the demo; elsewhere once `usage-pipeline automation on` has said so.
@@ -25,7 +25,7 @@ IDLE: Final = ~_When.in_progress() & ~_When.any_deps_in_progress()
 EACH_HOUR: Final = _When.cron_tick_passed(nights.EACH_HOUR) & _When.in_latest_time_window() & IDLE
 
 
-def conditions(warehouse: Warehouse) -> dict[str, dg.AutomationCondition]:
+def conditions(warehouse: Warehouse) -> dict[str, dg.AutomationCondition[dg.AssetKey]]:
     """When each asset is computed, by its name."""
     due = Due(warehouse)
     each_night = _When.cron_tick_passed(nights.EACH_NIGHT) & due & IDLE
@@ -35,9 +35,7 @@ def conditions(warehouse: Warehouse) -> dict[str, dg.AutomationCondition]:
     return {name: raw if rollup.reads_raw else made for name, rollup in ROLLUPS.items()}
 
 
-def attached(
-    assets: Iterable[dg.AssetsDefinition | dg.AssetSpec], warehouse: Warehouse
-) -> list[dg.AssetsDefinition | dg.AssetSpec]:
+def attached(assets: Iterable[dg.AssetsDefinition], warehouse: Warehouse) -> list[dg.AssetsDefinition]:
     """The same assets, each with its condition."""
     known = conditions(warehouse)
 

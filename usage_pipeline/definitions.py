@@ -20,8 +20,8 @@ warehouse = open_warehouse(found)
 defs = dg.Definitions(
     assets=[
         *specs.specs(),
-        *automation.attached(
-            dg.with_source_code_references([tokens_daily, *derived_assets(), session_totals]), warehouse
+        *dg.with_source_code_references(
+            automation.attached([tokens_daily, *derived_assets(), session_totals], warehouse)
         ),
     ],
     sensors=[automation.sensor(found)],

@@ -62,7 +62,10 @@ class Stack:
             cursor=self.cursor,
         )
         self.cursor = found.cursor
-        asked = {name: sorted(found.get_requested_partitions(dg.AssetKey(name)) - {None}) for name in ROLLUPS}
+        asked = {
+            name: sorted(key for key in found.get_requested_partitions(dg.AssetKey(name)) if key)
+            for name in ROLLUPS
+        }
         for name, keys in asked.items():
             for some in _ranges(name, keys):
                 self._run(name, some)
@@ -102,7 +105,7 @@ def stack(
     monkeypatch.setenv("USAGE_TOKENS_GRACE_DAYS", "7")
     readiness.record_policy(warehouse, "tokens", settings.load())
     made = automation.attached([defs.get_assets_def(name) for name in ROLLUPS], warehouse)
-    assets = {each.key.to_user_string(): each for each in made if isinstance(each, dg.AssetsDefinition)}
+    assets = {each.key.to_user_string(): each for each in made}
     with server.connect(database) as superuser, dg.DagsterInstance.ephemeral() as instance:
         found = Stack(warehouse, superuser, instance, assets)
         found.set(NOON)
