@@ -1,0 +1,52 @@
+"""Which process works on a run: one that works is never taken for gone, one that is gone always is."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from usage_pipeline.rollups import workers
+
+TELLING = (
+    "import json, sys; from usage_pipeline.rollups import workers; print(json.dumps(workers.tags('a run')))"
+)
+
+
+def test_whoever_works_is_not_gone() -> None:
+    assert not workers.is_gone("a run", workers.tags("a run"))
+
+
+def test_whoever_was_killed_is_gone() -> None:
+    """Also while nobody has asked how it ended: its number is still there."""
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{TELLING}; sys.stdout.flush(); sys.stdin.read()"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        told = dict(json.loads(process.stdout.readline()))
+        assert not workers.is_gone("a run", told)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert workers.is_gone("a run", told)
+    assert workers.is_gone("a run", told)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        (workers.RUN_TAG, "the run before, whose tags a second try gets"),
+        (workers.MACHINE_TAG, "another machine"),
+        (workers.PROCESS_TAG, "no number"),
+        (workers.PROCESS_TAG, ""),
+    ],
+)
+def test_of_others_nothing_is_known(name: str, value: str) -> None:
+    gone = {**workers.tags("a run"), workers.STARTED_TAG: "long ago"}
+    assert workers.is_gone("a run", gone)
+    assert not workers.is_gone("a run", {**gone, name: value})
+
+
+def test_a_run_without_tags_is_left_alone() -> None:
+    assert not workers.is_gone("a run", {})
