@@ -42,12 +42,20 @@ class Terminal:
 
     def standing(self, seconds: float = 120) -> str:
         """What it says once it stands."""
+        return self.until("Ctrl-C stops", seconds)
+
+    def until(self, words: str, seconds: float = 60) -> str:
+        """What it said once it said these words."""
         deadline = time.monotonic() + seconds
-        while "Ctrl-C stops" not in self.said and time.monotonic() < deadline and self.process.poll() is None:
+        while words not in self.said and time.monotonic() < deadline and self.process.poll() is None:
             if select.select([self.master], [], [], 0.1)[0]:
                 self.shown += os.read(self.master, 65536).decode(errors="replace")
-        assert "Ctrl-C stops" in self.said, self.said
+        assert words in self.said, self.said
         return self.said
+
+    def type(self, line: str) -> None:
+        """What a person answers."""
+        os.write(self.master, f"{line}\n".encode())
 
     def close(self) -> int:
         """Its exit code after the other end of the terminal is gone."""

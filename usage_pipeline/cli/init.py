@@ -1,12 +1,12 @@
 """`init`: a stack for a database of one's own; what is there is looked at, and the settings are written."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import click
 from sqlalchemy import URL
 
 from usage_pipeline import settings
-from usage_pipeline.cli import console, stack
+from usage_pipeline.cli import asked, console, stack
 from usage_pipeline.refusals import REFUSED, USAGE, Refusal
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import urls
@@ -14,19 +14,23 @@ from usage_pipeline.warehouse import urls
 
 @click.command()
 @click.option(
-    "--database-url", metavar="URL", help="The application's database; USAGE_DATABASE_URL if left out."
+    "--database-url",
+    metavar="URL",
+    help="The application's database; USAGE_DATABASE_URL if left out, else you are asked.",
 )
 def init(database_url: str | None) -> None:
     """Write the settings of a stack for your own database, once it answers and has a source."""
     before = settings.given_database_url()
     found = _settings(database_url)
     with console.step("your database") as words:
-        words.extend(_look_at(found))
+        seen, grants = _look_at(found)
+        words.extend(seen)
     url = urls.read(str(found.database_url))
     settings.store(found, database_url=urls.without_secrets(url).render_as_string(hide_password=False))
     stack.write_env_file(found)
     for note in _notes(found, url, before):
         console.narrate(note, style="yellow")
+    console.narrate(_what_apply_does(grants))
     console.narrate(_next_commands(found))
 
 
@@ -34,6 +38,8 @@ def _settings(database_url: str | None) -> Settings:
     """The settings in force once the database is named; a demo's folder is never made another's."""
     if database_url is not None and not database_url.strip():
         raise Refusal("--database-url is empty", fix="give a URL, or leave it out", exit_code=USAGE)
+    if database_url is None and not settings.load().database_url and asked.is_terminal():
+        database_url = _asked()
     if database_url is not None:
         settings.export({"USAGE_DATABASE_URL": database_url})
     found = settings.load()
@@ -53,8 +59,14 @@ def _settings(database_url: str | None) -> Settings:
     return found
 
 
-def _look_at(found: Settings) -> list[str]:
-    """What stands there, in words; what cannot work is refused before anything is written."""
+def _asked() -> str:
+    """A URL is known to whoever made the database; the form of one may not be."""
+    console.narrate("Where does the application's database stand? postgresql://user@host:5432/database")
+    return str(click.prompt("URL", err=True))
+
+
+def _look_at(found: Settings) -> tuple[list[str], Sequence[str]]:
+    """What stands there, in words, and what must be granted; what cannot work is refused first."""
     from usage_pipeline.sources import access
     from usage_pipeline.warehouse.connections import Role, open_warehouse, server_version
 
@@ -64,9 +76,23 @@ def _look_at(found: Settings) -> list[str]:
             adapter = access.active(connection, found.token_source)
             access.require_tables(connection, adapter)
             version = server_version(connection)
+            grants = [grant.statement for grant in access.grants(connection, adapter)]
     finally:
         warehouse.dispose()
-    return [warehouse.place, f"PostgreSQL {version}", f"source {adapter.name}"]
+    read = ", ".join(each.name for each in adapter.tables)
+    return [warehouse.place, f"PostgreSQL {version}", f"source {adapter.name}: {read}"], grants
+
+
+def _what_apply_does(grants: Sequence[str]) -> str:
+    """What will be run on somebody's own tables is shown before it is."""
+    form = settings.program()
+    if not grants:
+        return "The rights on the application's tables are there already."
+    lines = "\n".join(f"    {each};" for each in grants)
+    return (
+        f"`{form} migrate apply` makes the schemas usage, usage_private and usage_parts, and on the"
+        f" application's tables runs no more than:\n{lines}\n  `{form} migrate sql` prints all of it."
+    )
 
 
 def _notes(found: Settings, url: URL, in_environment: str | None) -> Iterator[str]:

@@ -93,6 +93,8 @@ def test_init_writes_where_the_database_is(checkout: Checkout, theirs: str) -> N
     assert first.code == 0, first.said
     assert "USAGE_DATABASE_URL or ~/.pgpass must supply it" in first.said
     assert all(f"usage-pipeline {verb}" in first.said for verb in ("migrate apply", "backfill", "up"))
+    assert "public.chat_messages_v2, public.conversation_sessions" in first.said
+    assert "grant select on public.chat_messages_v2 to usage_writer;" in first.said
     assert "canary" not in file.read_text() + env.read_text() + first.said + first.out
     assert stat.S_IMODE(env.stat().st_mode) == 0o600
     file.write_text(f"# ours\nconnections = 1\n{file.read_text()}")
@@ -100,6 +102,7 @@ def test_init_writes_where_the_database_is(checkout: Checkout, theirs: str) -> N
     second = verb(checkout, "init")
     assert second.code == 0, second.said
     assert "must supply it" not in second.said
+    assert "The rights on the application's tables are there already." in second.said
     assert file.read_text().startswith("# ours\nconnections = 1\n")
     assert settings.load({"USAGE_HOME": str(file.parent)}).start == YESTERDAY.date()
     env.write_text("THEIRS=1\n")
@@ -107,6 +110,19 @@ def test_init_writes_where_the_database_is(checkout: Checkout, theirs: str) -> N
     assert third.code == 0
     assert "it lacks" in third.said
     assert env.read_text() == "THEIRS=1\n"
+
+
+def test_init_asks_whoever_sits_there(checkout: Checkout, theirs: str) -> None:
+    """Whoever starts without a URL is asked for one, and told what it looks like."""
+    init = Terminal(checkout, "init")
+    init.until("postgresql://user@host:5432/database")
+    init.type(theirs)
+    init.until("Next:")
+    assert init.process.wait(30) == 0
+    os.close(init.master)
+    found = settings.load({"USAGE_HOME": str(checkout.folder / ".usage")})
+    assert found.database_url
+    assert verb(checkout, "migrate", "status").code == 3
 
 
 def test_init_with_a_bare_url(checkout: Checkout, server: Server) -> None:
