@@ -29,8 +29,9 @@ def _asset(node: Any) -> Iterator[str]:
 
 def _facts(node: Any) -> Iterator[str]:
     kinds, owners, pools = (", ".join(sorted(some)) for some in (node.kinds, node.owners, node.pools or ()))
+    parents = sorted(each.to_user_string() for each in node.parent_keys)
     yield f"  group {node.group_name}; kinds {kinds}; owners {owners}"
-    yield f"  from {', '.join(sorted(each.to_user_string() for each in node.parent_keys)) or 'the application'}"
+    yield f"  from {', '.join(parents) or 'the application'}"
     if node.is_executable:
         partitions = str(node.partitions_def).partition(",")[0]
         yield f"  {partitions}; {node.backfill_policy.policy_type.value}; pool {pools}"

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from dotenv import dotenv_values
 
 from usage_pipeline.cli import graphql
 from usage_pipeline.demo import loading
@@ -30,6 +32,11 @@ LAUNCH = (
     " { ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"
 )
 RUNS = "{ runsOrError(limit: 20) { ... on Runs { results { runId status tags { key value } } } } }"
+
+MATERIALIZED = (
+    "{ assetsOrError { ... on AssetConnection { nodes {"
+    " key { path } assetMaterializations(limit: 100) { partition } } } } }"
+)
 
 
 @pytest.fixture
@@ -90,6 +97,37 @@ def test_the_switch(own: tuple[Checkout, psycopg.Connection]) -> None:
     with up(checkout) as (_, address):
         assert graphql.sensor(address, "automation")[0] is False
         assert "automation on" in verb(checkout, "automation").out
+
+
+def test_a_real_night(own: tuple[Checkout, psycopg.Connection]) -> None:
+    """The stack was off since yesterday: its daemon makes up for the night, once, finest grain first."""
+    checkout, _ = own
+    assert automation(checkout, "on")["on"] is True
+    with up(checkout):
+        until(lambda: automation(checkout)["last_look"] is not None)
+    given = {name: str(value) for name, value in dotenv_values(checkout.folder / ".env").items()}
+    given["PYTHONPATH"] = f"{checkout.folder}:{stack.ROOT}"
+    done = checkout.run([sys.executable, "-m", "usage_pipeline_tests.cli.last_look", "24"], **given)
+    assert done.code == 0, done.said
+    days = [(TODAY - timedelta(days=number)).date().isoformat() for number in (2, 1, 0)]
+    with up(checkout) as (_, address):
+        until(lambda: done_partitions(address).get("tokens_yearly", []) != [], seconds=300)
+        until(lambda: all(run["status"] == "SUCCESS" for run in runs(address).values()))
+        found = done_partitions(address)
+    assert found["tokens_daily"] == days
+    assert sorted(found) == ["tokens_daily", "tokens_monthly", "tokens_weekly", "tokens_yearly"]
+    for keys in found.values():
+        assert len(keys) == len(set(keys)), found
+
+
+def done_partitions(address: str) -> dict[str, list[str]]:
+    """What every run materialized, each time it did, by asset."""
+    found: dict[str, list[str]] = {}
+    for node in graphql.ask(address, MATERIALIZED)["assetsOrError"]["nodes"]:
+        keys = sorted(each["partition"] for each in node["assetMaterializations"])
+        if keys:
+            found[node["key"]["path"][0]] = keys
+    return found
 
 
 def test_killed_with_everything_a_run_of_the_page_is_taken_up_again(
