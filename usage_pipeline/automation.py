@@ -8,6 +8,7 @@ Running in the demo; elsewhere once `usage-pipeline automation on` has said so.
 """
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Final
 
 import dagster as dg
@@ -24,6 +25,9 @@ _When = dg.AutomationCondition
 IDLE: Final = ~_When.in_progress() & ~_When.any_deps_in_progress()
 EACH_HOUR: Final = _When.cron_tick_passed(nights.EACH_HOUR) & _When.in_latest_time_window() & IDLE
 
+FRESH: Final = dg.FreshnessPolicy.time_window(warn_window=timedelta(hours=3), fail_window=timedelta(hours=26))
+"""Of the days: the badge on the page; whether yesterday is there is a check's to say."""
+
 
 def conditions(warehouse: Warehouse) -> dict[str, dg.AutomationCondition[dg.AssetKey]]:
     """When each asset is computed, by its name."""
@@ -36,12 +40,17 @@ def conditions(warehouse: Warehouse) -> dict[str, dg.AutomationCondition[dg.Asse
 
 
 def attached(assets: Iterable[dg.AssetsDefinition], warehouse: Warehouse) -> list[dg.AssetsDefinition]:
-    """The same assets, each with its condition."""
+    """The same assets, each with its condition, and the days with how old they may be."""
     known = conditions(warehouse)
 
     def conditioned(spec: dg.AssetSpec) -> dg.AssetSpec:
-        condition = known.get(spec.key.to_user_string())
-        return spec.replace_attributes(automation_condition=condition) if condition else spec
+        name = spec.key.to_user_string()
+        if name not in known:
+            return spec
+        is_raw = ROLLUPS[name].reads_raw
+        return spec.replace_attributes(
+            automation_condition=known[name], freshness_policy=FRESH if is_raw else None
+        )
 
     return list(dg.map_asset_specs(conditioned, assets))
 

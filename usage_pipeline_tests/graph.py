@@ -35,6 +35,10 @@ def _facts(node: Any) -> Iterator[str]:
     if node.is_executable:
         partitions = str(node.partitions_def).partition(",")[0]
         yield f"  {partitions}; {node.backfill_policy.policy_type.value}; pool {pools}"
+    if node.freshness_policy:
+        windows = (node.freshness_policy.warn_window, node.freshness_policy.fail_window)
+        fresh, stale = (each.to_timedelta() for each in windows)
+        yield f"  fresh for {fresh}, stale after {stale}"
     if node.automation_condition:
         labels = [each.get_label() for each in node.automation_condition.children]
         yield f"  computed by itself: {'; '.join(labels)}"

@@ -107,7 +107,7 @@ def test_a_real_night(own: tuple[Checkout, psycopg.Connection]) -> None:
         until(lambda: automation(checkout)["last_look"] is not None)
     given = {name: str(value) for name, value in dotenv_values(checkout.folder / ".env").items()}
     given["PYTHONPATH"] = f"{checkout.folder}:{stack.ROOT}"
-    done = checkout.run([sys.executable, "-m", "usage_pipeline_tests.cli.last_look", "24"], **given)
+    done = checkout.run([sys.executable, "-m", "usage_pipeline_tests.cli.last_look", "24"], 60, **given)
     assert done.code == 0, done.said
     days = [(TODAY - timedelta(days=number)).date().isoformat() for number in (2, 1, 0)]
     with up(checkout) as (_, address):
