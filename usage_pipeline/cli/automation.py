@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import click
 
 from usage_pipeline import settings
-from usage_pipeline.cli import console, graphql, lock
+from usage_pipeline.cli import console, graphql, lock, stack
 from usage_pipeline.derived import nights
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.settings import Settings
@@ -100,6 +100,7 @@ def _forget_the_switch(found: Settings) -> None:
     if not found.dagster_home.exists():
         return
     with session.opened(dagster=True):
+        stack.prepare(found)
         import dagster as dg
         from dagster._core.scheduler.instigation import InstigatorStatus
 
