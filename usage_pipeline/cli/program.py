@@ -13,6 +13,7 @@ from usage_pipeline.cli import (
     again,
     backfill,
     demo,
+    doctor,
     init,
     migrate,
     recalc,
@@ -43,7 +44,7 @@ def program() -> None:
 
 
 for command in (
-    demo.demo, init.init, up.up, status.status,
+    demo.demo, init.init, up.up, status.status, doctor.doctor,
     migrate.migrate, sources.sources, backfill.backfill, usage.usage,
     restate.restate, restatements.restatements, recalc.recalc,
 ):  # fmt: skip
