@@ -92,7 +92,7 @@ def _room_wanted(whole: int) -> int:
 
 
 def _size(count: int) -> str:
-    return f"{count / 1024**3:,.1f} GB" if count >= 1024**3 else f"{count / 1024**2:,.0f} MB"
+    return f"{count / 1024**3:,.1f} GB" if count >= 1024**3 else f"{count / 1024**2:,.1f} MB"
 
 
 CHECKS: Final = (

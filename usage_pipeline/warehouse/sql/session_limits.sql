@@ -64,9 +64,8 @@ ours as (
   where login.datconnlimit >= 0 and not login.rolsuper
 )
 select
-  ours.whose, ours.size, ours.used, ours.needed, greatest(ours.size - ours.used, 0) + ours.held as left_to_us,
-  pg_catalog.format(
-    ours.remedy, ours.name,
-    ours.size + ours.reserved + ours.needed - greatest(ours.size - ours.used, 0) - ours.held) as remedy
+  ours.whose, ours.size, ours.used, ours.needed, free.left_to_us,
+  pg_catalog.format(ours.remedy, ours.name, ours.size + ours.reserved + ours.needed - free.left_to_us) as remedy
 from ours
-order by left_to_us - ours.needed, ours.place
+cross join lateral (select greatest(ours.size - ours.used, 0) + ours.held as left_to_us) free
+order by free.left_to_us - ours.needed, ours.place
