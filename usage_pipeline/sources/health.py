@@ -32,7 +32,8 @@ def rights(found: Settings, warehouse: Warehouse) -> Finding:
         adapter = access.active(connection, found.token_source)
         lacking = access.grants(connection, adapter)
     if lacking:
-        told = f"our roles cannot read every row; missing rights and policies: {len(lacking)}"
+        more = f", and {len(lacking) - 1} more" if lacking[1:] else ""
+        told = f"our roles cannot read every row; missing: {lacking[0].statement}{more}"
         return Finding(False, told, _granting(lacking))
     with warehouse.begin(Role.READER) as connection:
         closed = [each for each in access.of(connection, adapter) if each.obstacle]

@@ -14,7 +14,7 @@ from usage_pipeline.warehouse.findings import Check, Finding
 _BESIDE: Final = 3
 """Sessions beside those that compute: a backfill's record, its looks ahead, and a verb typed meanwhile."""
 _OF_DAGSTER: Final = 10
-"""Sessions of its web server, its daemon, their code servers and a run, in its own storage."""
+"""Sessions in its own storage: its web server and daemon at rest hold two, each page and run adds some."""
 _LEAST_FREE: Final = 1024**3
 
 

@@ -135,18 +135,21 @@ FAULTS = {
     ),
     "row-level security without our policy": (
         "rights", f"alter table {MESSAGES} enable row level security",
-        "our roles cannot read every row; missing rights and policies: 2", "usage-pipeline migrate apply",
+        f"missing: create policy usage_reader_reads on {MESSAGES} for select to usage_reader using (true)",
+        "usage-pipeline migrate apply",
     ),
     "a policy that hides rows": (
         "rights",
         f"alter table {SESSIONS} enable row level security;"
         f" create policy usage_reader_reads on {SESSIONS} for select to usage_reader using (true);"
         f" create policy usage_writer_reads on {SESSIONS} for select to usage_writer using (user_id is null)",
-        "our roles cannot read every row; missing rights and policies: 2", "usage-pipeline migrate apply",
+        f"our roles cannot read every row; missing: drop policy usage_writer_reads on {SESSIONS}, and 1 more",
+        "usage-pipeline migrate apply",
     ),
     "a right that was taken back": (
         "rights", f"revoke all on {MESSAGES} from usage_writer",
-        "our roles cannot read every row; missing rights and policies: 1", "usage-pipeline migrate apply",
+        f"our roles cannot read every row; missing: grant select on {MESSAGES} to usage_writer",
+        "usage-pipeline migrate apply",
     ),
     "a function that is missing": (
         "migrations",
@@ -212,13 +215,28 @@ def test_a_restrictive_policy(owner: psycopg.Connection, examine: Examine) -> No
     assert found.fix("rights") == "exempt our roles from that policy"
 
 
-def test_a_view_in_the_place_of_the_table(owner: psycopg.Connection, examine: Examine) -> None:
-    """An index cannot stand on it."""
+STAND_INS = {
+    "a view": (
+        f"create view {MESSAGES} as table public.moved", "it has to stand on the table behind the view",
+    ),
+    "a partitioned table": (
+        f"create table {MESSAGES} (like public.moved) partition by range (created_at)",
+        f"create index on {MESSAGES} (created_at);",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("stand_in", STAND_INS)
+def test_what_no_index_is_made_on_concurrently(
+    owner: psycopg.Connection, examine: Examine, stand_in: str
+) -> None:
+    """A statement that the server refuses is no fix."""
+    statement, fix = STAND_INS[stand_in]
     owner.execute(f"alter table {MESSAGES} rename to moved".encode())
-    owner.execute(f"create view {MESSAGES} as table public.moved".encode())
+    owner.execute(statement.encode())
     found = examine()
     assert "indexes" in found.ill
-    assert found.fix("indexes") == "it has to stand on the table behind the view"
+    assert found.fix("indexes") == fix
 
 
 def test_a_source_that_lacks_a_column(owner: psycopg.Connection, examine: Examine) -> None:
@@ -306,6 +324,18 @@ def test_a_read_only_database(server: Server, database: str, examine: Examine) -
     found = examine()
     assert found.ill == ["server"]
     assert "read-only by default_transaction_read_only" in found.found("server")
+
+
+def test_a_standby(verbs: Verbs, server_kind: Kind) -> None:
+    """Reports run there; whoever means to compute learns that it is the wrong server."""
+    with server_kind.started() as server:
+        ensure_template(server)
+        embedded.stop(server)
+        (server.data / "standby.signal").touch()
+        embedded.start(server)
+        found = examination(verbs, url_of(server, TEMPLATE))
+    assert found.ill == ["server"]
+    assert "a standby: it can be read, and nothing can be computed" in found.found("server")
 
 
 def test_a_database_that_admits_too_few(
