@@ -14,6 +14,7 @@ from usage_pipeline.cli import (
     automation,
     backfill,
     demo,
+    doctor,
     init,
     migrate,
     recalc,
@@ -44,7 +45,7 @@ def program() -> None:
 
 
 for command in (
-    demo.demo, init.init, up.up, status.status, automation.automation,
+    demo.demo, init.init, up.up, status.status, automation.automation, doctor.doctor,
     migrate.migrate, sources.sources, backfill.backfill, usage.usage,
     restate.restate, restatements.restatements, recalc.recalc,
 ):  # fmt: skip

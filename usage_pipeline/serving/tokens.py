@@ -51,7 +51,7 @@ class Coverage:
 
 def today(connection: Connection) -> date:
     """The day it is by the database's clock, which decides what has come."""
-    now: datetime = statements.run(connection, "serving.sql", "clock").scalar_one()
+    now: datetime = statements.run(connection, "warehouse.sql", "clock").scalar_one()
     return now.date()
 
 

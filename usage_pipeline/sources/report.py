@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from usage_pipeline.periods import calendar
-from usage_pipeline.sources import access, session_totals
+from usage_pipeline.sources import access, indexes, session_totals
 from usage_pipeline.sources.adapters import Adapter, Table
 from usage_pipeline.warehouse import statements
 
@@ -155,12 +155,5 @@ def _index(connection: Connection, table: Table) -> tuple[str | None, str | None
     column = table.time_column or table.key_column
     if column is None:
         return None, None
-    name = statements.run(
-        connection,
-        "sources.sql",
-        "leading_index",
-        table_name=table.name,
-        column_name=column,
-        row_filter=table.row_filter,
-    ).scalar_one_or_none()
-    return (str(name), None) if name else (None, column)
+    name = indexes.leading(connection, table, column)
+    return (name, None) if name else (None, column)

@@ -7,6 +7,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from usage_pipeline.refusals import ATTENTION, REFUSED, Refusal
+from usage_pipeline.sources import indexes
 from usage_pipeline.sources.access import Grant
 from usage_pipeline.sources.adapters import Adapter, SessionTotals
 from usage_pipeline.warehouse import statements
@@ -133,11 +134,8 @@ def revocations(connection: Connection, totals: SessionTotals) -> list[Grant]:
 def lacks_index(connection: Connection, totals: SessionTotals, adapter: Adapter) -> bool:
     """Whether the history of a conversation is found only by reading the whole chat."""
     name, column = totals.searched
-    (row_filter,) = (table.row_filter for table in adapter.tables if table.name == name)
-    found = statements.run(
-        connection, "sources.sql", "leading_index", table_name=name, column_name=column, row_filter=row_filter
-    )
-    return found.scalar_one_or_none() is None
+    (table,) = (each for each in adapter.tables if each.name == name)
+    return indexes.leading(connection, table, column) is None
 
 
 def _statements(connection: Connection, name: str, totals: SessionTotals) -> list[Grant]:

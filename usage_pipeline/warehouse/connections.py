@@ -48,9 +48,10 @@ class _AnyText(TextLoader):
 class Warehouse:
     """The database of the aggregates and its sources, as the roles that may touch it."""
 
-    def __init__(self, url: URL, *, connections: int = 2) -> None:
+    def __init__(self, url: URL, *, connections: int = 2, read_only: bool = False) -> None:
         self._url = url
         self.connections = connections
+        self._read_only = read_only  # every transaction says so to the server, which holds us to it
         self._engines: dict[Role, Engine] = {}
         self.errand: Errand | None = None  # of the command that works in this process, if one does
         self._sessions_are_ours = False  # known only behind a pooler, where it has to be found out
@@ -62,6 +63,11 @@ class Warehouse:
     def place(self) -> str:
         """The database in words, without a secret."""
         return urls.in_words(self._url)
+
+    @property
+    def is_pooled(self) -> bool:
+        """Whether a pooler answered that keeps sessions; known once a session was had."""
+        return self._sessions_are_ours
 
     def engine(self, role: Role) -> Engine:
         if role not in self._engines:
@@ -130,6 +136,7 @@ class Warehouse:
             for kind in _TEXTS:
                 connection.adapters.register_loader(kind, _AnyText)
         connection.autocommit = False
+        connection.read_only = self._read_only or None
         return connection
 
     def _log_in(self, arguments: list[Any], named: dict[str, Any]) -> psycopg.Connection:
@@ -149,13 +156,13 @@ class Warehouse:
         return connection.execute(text, binds).fetchone() is not None
 
 
-def open_warehouse(settings: Settings) -> Warehouse:
+def open_warehouse(settings: Settings, *, read_only: bool = False) -> Warehouse:
     """The warehouse these settings name; nothing is connected yet."""
     if settings.database_url is None:
         url = embedded.of(settings.home).url(embedded.DATABASE)
     else:
         url = urls.read(settings.database_url)
-    return Warehouse(url, connections=settings.connections)
+    return Warehouse(url, connections=settings.connections, read_only=read_only)
 
 
 def server_version(connection: Connection) -> str:

@@ -11,11 +11,14 @@ from usage_pipeline.warehouse.connections import Warehouse, open_warehouse
 
 
 @contextmanager
-def opened(*, create: bool = False, dagster: bool = False) -> Iterator[tuple[Settings, Warehouse]]:
+def opened(
+    *, create: bool = False, dagster: bool = False, read_only: bool = False
+) -> Iterator[tuple[Settings, Warehouse]]:
     """The warehouse of the settings in force; an embedded server runs for as long as it is needed.
 
     `create`: a missing stack is made, not refused. `dagster`: Dagster's storage must answer too; unless it
-    has a place of its own, it stands on the embedded server even when the aggregates do not.
+    has a place of its own, it stands on the embedded server even when the aggregates do not. `read_only`: the
+    server is told to refuse whatever would write.
     """
     found = settings.load()
     with ExitStack() as stack:
@@ -28,6 +31,6 @@ def opened(*, create: bool = False, dagster: bool = False) -> Iterator[tuple[Set
                     fix="$ demo, or $ init --database-url URL for a database of your own",
                 )
             stack.enter_context(embedded.held(server))
-        warehouse = open_warehouse(found)
+        warehouse = open_warehouse(found, read_only=read_only)
         stack.callback(warehouse.dispose)
         yield found, warehouse

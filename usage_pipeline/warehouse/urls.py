@@ -62,6 +62,11 @@ def in_words(url: URL) -> str:
     return f"{url.database or 'its default database'} at {host}" + (f":{url.port}" if url.port else "")
 
 
+def server(url: URL) -> tuple[object, int]:
+    """The server a URL leads to, as far as its words tell."""
+    return url.host or url.query.get("host"), url.port or 5432
+
+
 def first_line(error: psycopg.Error, url: URL) -> str:
     """Why a connection failed, without the secrets that brought it."""
     said = (str(error).strip().splitlines() or [type(error).__name__])[0]

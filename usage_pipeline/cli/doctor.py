@@ -1,0 +1,62 @@
+"""`doctor`: looks at the database and the stack, and says how to mend what it finds. It changes nothing."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from usage_pipeline import settings
+from usage_pipeline.cli import console
+from usage_pipeline.refusals import ATTENTION
+from usage_pipeline.settings import Settings
+from usage_pipeline.warehouse import session
+from usage_pipeline.warehouse.connections import Warehouse
+
+if TYPE_CHECKING:
+    from usage_pipeline.warehouse.findings import Finding
+
+_MARKS: Final = {True: "✓", False: "!"}
+_REMEDIES: Final = {True: "Advice", False: "Fix"}
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.pass_context
+def doctor(context: click.Context, as_json: bool) -> None:
+    """Look for what hinders the database or the stack, and say how to mend it; exit 3 if anything does."""
+    told = []
+    with session.opened(read_only=True) as (found, warehouse):
+        for name, finding in _findings(found, warehouse):
+            if not as_json:
+                _show(name, finding)
+            told.append({"name": name, "ok": finding.ok, "found": finding.found, "fix": _typed(finding.fix)})
+    is_sound = all(each["ok"] for each in told)
+    if as_json:
+        console.emit_json(told, needs_attention=not is_sound)
+    context.exit(0 if is_sound else ATTENTION)
+
+
+def _findings(found: Settings, warehouse: Warehouse) -> Iterator[tuple[str, "Finding"]]:
+    """Every check with what it finds; a database that does not let us in is asked no further."""
+    from usage_pipeline.rollups import health as schema
+    from usage_pipeline.sources import health as source
+    from usage_pipeline.warehouse import capacity, health
+    from usage_pipeline.warehouse.findings import Finding
+
+    way = health.WAY.finding(found, warehouse)
+    yield health.WAY.name, way
+    unknown = Finding(False, "not looked at: the database does not let us in")
+    for check in (*health.CHECKS, *schema.CHECKS, *source.CHECKS, *capacity.CHECKS):
+        can_ask = way.ok or not check.asks_database
+        yield check.name, check.finding(found, warehouse) if can_ask else unknown
+
+
+def _show(name: str, finding: "Finding") -> None:
+    click.echo(f"{_MARKS[finding.ok]} {name:<14} {console.printable(finding.found)}")
+    for line in (_typed(finding.fix) or "").splitlines():
+        click.echo(f"  {_REMEDIES[finding.ok]}: {console.printable(line)}")
+
+
+def _typed(fix: str | None) -> str | None:
+    """A fix with our verbs in the form the person types."""
+    return None if fix is None else fix.replace("$ ", f"{settings.program()} ")

@@ -1,2 +1,0 @@
--- What time it is by the one clock.
-select usage_private.now()

@@ -1,0 +1,37 @@
+"""What a check of a database's health is, and what it finds; the checks stand where their knowledge is."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from usage_pipeline.refusals import Refusal
+from usage_pipeline.settings import Settings
+from usage_pipeline.warehouse.connections import Warehouse
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found, and the commands or SQL that mend it, a line each; where all is well they are advice.
+
+    A `$ ` stands before a verb of ours, as in a refusal.
+    """
+
+    ok: bool
+    found: str
+    fix: str | None = None
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing to look at; a new one is a function and an entry in the tuple of its module."""
+
+    name: str
+    look: Callable[[Settings, Warehouse], Finding]
+    asks_database: bool = True
+
+    def finding(self, found: Settings, warehouse: Warehouse) -> Finding:
+        """What it finds; a check that is refused says so itself and does not hide the others."""
+        try:
+            return self.look(found, warehouse)
+        except Refusal as refusal:
+            why = f": {refusal.why}" if refusal.why else ""
+            return Finding(False, f"{refusal.what}{why}", refusal.fix or None)

@@ -1,0 +1,92 @@
+"""Checks of the database itself: the way to it, the server, our login, its clock, and Dagster's own place."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from usage_pipeline.settings import Settings
+from usage_pipeline.warehouse import dagster_tables, statements, urls
+from usage_pipeline.warehouse.connections import OLDEST_SERVER, Role, Warehouse, server_version
+from usage_pipeline.warehouse.findings import Check, Finding
+
+_ROLES: Final = tuple(role for role in Role if role is not Role.LOGIN)
+_LARGEST_SKEW: Final = timedelta(seconds=5)
+_SECOND: Final = timedelta(seconds=1)
+
+
+def connection(found: Settings, warehouse: Warehouse) -> Finding:
+    """Whether a session is to be had; one that a pooler shares with others is refused by name."""
+    with warehouse.begin(Role.LOGIN):
+        way = "through a pooler that keeps sessions" if warehouse.is_pooled else "directly"
+    return Finding(True, f"{warehouse.place}, {way}")
+
+
+def server(found: Settings, warehouse: Warehouse) -> Finding:
+    """Its version, and whether it takes what we write."""
+    with warehouse.begin(Role.LOGIN) as connection:
+        version = f"PostgreSQL {server_version(connection)}"
+        closed = statements.run(connection, "warehouse.sql", "closed_to_writers").scalar_one()
+    if closed:
+        fix = "point USAGE_DATABASE_URL at the primary server, without default_transaction_read_only"
+        return Finding(False, f"{version}, {closed}: it can be read, and nothing can be computed", fix)
+    return Finding(True, f"{version}; {OLDEST_SERVER} or newer is needed")
+
+
+def roles(found: Settings, warehouse: Warehouse) -> Finding:
+    """Whether the login may become each of our roles, and what it may do beyond that."""
+    with warehouse.begin(Role.LOGIN) as connection:
+        wanted = [role.value for role in _ROLES]
+        rows = statements.run(connection, "warehouse.sql", "role_rights", roles=wanted).mappings().all()
+    login, powers = rows[0]["login"], rows[0]["powers"]
+    if missing := [str(row["role"]) for row in rows if not row["role_exists"]]:
+        return _unmade(missing, may_make=bool(rows[0]["may_make"]))
+    if closed := [row for row in rows if not row["may_become"]]:
+        names = ", ".join(str(row["role"]) for row in closed)
+        remedy = "\n".join(f"{row['remedy']};" for row in closed)
+        return Finding(False, f"{login} may not act as {names}; their maker or a superuser lets it", remedy)
+    more = f"; it is {powers}, which is not needed" if powers else ""
+    return Finding(True, f"{login} may act as {', '.join(wanted)}{more}")
+
+
+def clock(found: Settings, warehouse: Warehouse) -> Finding:
+    """Whether this machine and the database agree on the time, but for the time the question takes."""
+    with warehouse.begin(Role.READER) as connection:
+        asked = datetime.now(UTC)
+        there = statements.run(connection, "warehouse.sql", "clock").scalar_one()
+        answered = datetime.now(UTC)
+    assert isinstance(there, datetime)
+    apart = max(asked - there, there - answered)
+    if apart <= _LARGEST_SKEW:
+        return Finding(True, f"{there:%Y-%m-%d %H:%M:%S} UTC, as on this machine")
+    way = "behind" if there < asked else "ahead of"
+    return Finding(
+        False,
+        f"the database's is {apart // _SECOND:,} s {way} this machine's, and the database's decides the day",
+        "set the clock of whichever is wrong (on Linux: timedatectl set-ntp true)",
+    )
+
+
+def dagster(found: Settings, warehouse: Warehouse) -> Finding:
+    """Whether Dagster's own storage answers, where it has a place of its own."""
+    if found.dagster_pg_url is None:
+        return Finding(True, "keeps its own tables on the stack's embedded server")
+    url = urls.of_dagster(found.dagster_pg_url)
+    there = "its tables stand" if dagster_tables.exist(url) else "without tables yet; `up` makes them"
+    return Finding(True, f"{urls.in_words(url)}, {there}")
+
+
+def _unmade(missing: list[str], *, may_make: bool) -> Finding:
+    names = f"not made yet: {', '.join(missing)}"
+    if may_make:
+        return Finding(False, names, "$ migrate apply")
+    lack = "this login may not make them (CREATEROLE, and CREATE on the database)"
+    return Finding(False, f"{names}; {lack}", "$ migrate sql prints what a login with the right may run")
+
+
+WAY: Final = Check("connection", connection)
+"""Where it finds something, there is nothing to ask the others."""
+CHECKS: Final = (
+    Check("server", server),
+    Check("roles", roles),
+    Check("clock", clock),
+    Check("dagster", dagster, asks_database=False),
+)
