@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import stat
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import psycopg
 import pytest
 from sqlalchemy import Connection
 
+from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups import functions
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
 from usage_pipeline.warehouse import backfills, embedded, tables
@@ -37,6 +39,9 @@ REVISIONS: Final = state.revisions()
 LEDGER, TOKENS = "usage.rollup_ledger", "usage.user_token_usage"
 RESTATEMENTS, POLICY = "usage.restatements", "usage.rollup_policy"
 WANTED: Final = functions.wanted(SUPABASE_CHAT)
+FIRING: Final = (
+    "select tgrelid::regclass::text, tgname, tgenabled from pg_trigger where not tgisinternal order by 1, 2"
+)
 TARGETS: Final = ("base", *(state.number(name) for name in REVISIONS[:-1]))
 
 
@@ -70,8 +75,9 @@ class Stand:
         return self("migrate", "restore", *files)
 
     def everything(self) -> tuple[Contents, Any]:
-        """Every row, and the whole catalogue."""
-        return filled.contents(self.master), self.master.execute(CATALOGUE).fetchall()
+        """Every row, the whole catalogue, and which triggers fire."""
+        firing = self.master.execute(FIRING).fetchall()
+        return filled.contents(self.master), (self.master.execute(CATALOGUE).fetchall(), firing)
 
 
 @pytest.fixture(scope="module")
@@ -187,6 +193,16 @@ def test_rows_are_not_dropped_unless_that_is_said(stand: Stand) -> None:
     )  # fmt: skip
     assert stand.everything() == before
     assert list(stand.folder.iterdir()) == []
+
+
+def test_rows_that_came_after_the_plan_are_not_dropped_either(stand: Stand) -> None:
+    """What was empty when it was looked at was never asked about."""
+    before = stand.everything()
+    warehouse = Warehouse(stand.server.url(stand.database))
+    with pytest.raises(Refusal, match="it would drop"):
+        rollback.perform(warehouse, WANTED, None, stand.folder, is_agreed=False)
+    warehouse.dispose()
+    assert stand.everything() == before
 
 
 def test_what_is_empty_goes_without_a_word(stand: Stand) -> None:
@@ -530,9 +546,13 @@ def test_a_run_in_progress_goes_on(stand: Stand, monkeypatch: pytest.MonkeyPatch
         with ThreadPoolExecutor(1) as pool:
             warehouse = Warehouse(stand.server.url(stand.database))
             planned = pool.submit(rollback.plan, warehouse, WANTED, None)
-            for table in ("restatements", "backfills", "rollup_policy", "user_token_usage"):
-                run.execute("set lock_timeout = '2s'")
-                run.execute(f"select count(*) from usage.{table}".encode())  # noqa: S608
+            run.execute("set lock_timeout = '2s'")
+            began = time.monotonic()
+            while time.monotonic() < began + 2:  # whoever waits for us comes to it in this time
+                run.execute("savepoint looked")
+                for table in ("restatements", "backfills", "rollup_policy", "user_token_usage"):
+                    run.execute(f"select count(*) from usage.{table}".encode())  # noqa: S608
+                run.execute("rollback to looked")  # the tables are free again but for the ledger
                 assert not planned.done()
             run.commit()
             assert planned.result(30) is not None
