@@ -1,8 +1,8 @@
-"""`migrate apply | status | sql`: the schema, the functions from files, and the rights on the source."""
+"""`migrate`: the schema, the functions from files, the rights on the source; there, and back again."""
 
 import click
 
-from usage_pipeline.cli import console
+from usage_pipeline.cli import console, rollback
 from usage_pipeline.refusals import ATTENTION
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import session
@@ -11,7 +11,11 @@ from usage_pipeline.warehouse.connections import Warehouse
 
 @click.group()
 def migrate() -> None:
-    """Apply the schema to the database, or show what would be done."""
+    """Apply the schema to the database, show what would be done, or go back."""
+
+
+migrate.add_command(rollback.rollback)
+migrate.add_command(rollback.restore)
 
 
 @migrate.command()

@@ -72,6 +72,10 @@ _MET: Final = _Sentence(
     fix="run it again; who calls the seed's function often in one transaction begins with the year",
 )
 _SENTENCES: Final = {
+    "2BP01": _Sentence(
+        "something in {place} that is not ours depends on what would be dropped",
+        fix="drop it first, or move it elsewhere",
+    ),
     "40P01": _MET,
     "22021": _NO_SUCH_CHARACTER,
     "22P05": _NO_SUCH_CHARACTER,

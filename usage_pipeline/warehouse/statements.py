@@ -28,6 +28,18 @@ def run(connection: Connection, room: str, name: str, **binds: object) -> Cursor
     return connection.execute(_prepared(room, name), binds)
 
 
+def run_on(
+    connection: Connection, room: str, name: str, **names: sql.Composable
+) -> CursorResult[*tuple[Any, ...]]:
+    """Execute one file whose `{places}` are filled with these; it has no binds."""
+    return connection.exec_driver_sql(named(room, name, **names).as_string(), execution_options=_NO_BINDS)
+
+
+def named(room: str, name: str, **names: sql.Composable) -> sql.Composed:
+    """One file with its `{places}` filled with identifiers."""
+    return sql.SQL(read(room, name)).format(**names)
+
+
 def run_script(connection: Connection, text: str) -> None:
     """Execute the text of a file as it stands: several statements, no binds, `%` and `:` untouched."""
     connection.exec_driver_sql(text, execution_options=_NO_BINDS)

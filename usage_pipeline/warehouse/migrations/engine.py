@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection
 
-from usage_pipeline.warehouse import functions, statements
+from usage_pipeline.warehouse import functions, statements, tables
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.functions import FunctionFile
 from usage_pipeline.warehouse.migrations import state
@@ -48,15 +48,25 @@ def install(warehouse: Warehouse, wanted: Sequence[FunctionFile]) -> tuple[str, 
 
 
 def roll_back(warehouse: Warehouse, wanted: Sequence[FunctionFile], to: str = "base") -> None:
-    """Undo revisions down to `to`, which stays; `base` undoes the functions and the foundation too."""
-    with warehouse.begin(Role.OWNER) as connection:
+    """Undo revisions down to `to`, which stays; what they drop is gone for good."""
+    with warehouse.begin(Role.LOGIN) as connection:
         statements.run(connection, "warehouse.sql", "lock_migrations")
-        if to == "base":
-            functions.remove(connection, wanted)
+        undo(connection, wanted, to)
+
+
+def undo(connection: Connection, wanted: Sequence[FunctionFile], to: str) -> None:
+    """The same within a transaction of the login's; `base` undoes the foundation too.
+
+    The functions from files go with any revision: they are of the code that knows it, and whichever code
+    comes next makes its own.
+    """
+    tables.act_as(connection, Role.OWNER)
+    if state.current(connection) is not None:
+        functions.remove(connection, wanted)
         _alembic(lambda config: command.downgrade(config, to), connection)
     if to == "base":
-        with warehouse.begin(Role.LOGIN) as connection:
-            statements.run_script(connection, statements.read(_SQL, "foundation.down"))
+        tables.act_as(connection, Role.LOGIN)
+        statements.run_script(connection, statements.read(_SQL, "foundation.down"))
 
 
 def script(grants: Sequence[str], wanted: Sequence[FunctionFile]) -> str:

@@ -1,0 +1,2 @@
+-- Identifiers: stage.
+drop table {stage}

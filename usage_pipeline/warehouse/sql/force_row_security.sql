@@ -1,0 +1,2 @@
+-- Binds the owner to the policies again. Identifiers: table.
+alter table {table} force row level security

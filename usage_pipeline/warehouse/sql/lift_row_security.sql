@@ -1,0 +1,2 @@
+-- Shows the owner its own rows, which no policy names. Identifiers: table.
+alter table {table} no force row level security
