@@ -16,7 +16,8 @@ from usage_pipeline.definitions import defs  # it silences what Dagster warns of
 from usage_pipeline import automation, settings
 from usage_pipeline.derived.ladder import ROLLUPS
 from usage_pipeline.periods import calendar, partitions
-from usage_pipeline.rollups import readiness
+from usage_pipeline.periods.calendar import Grain
+from usage_pipeline.rollups import readiness, tokens
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
@@ -191,6 +192,19 @@ def test_a_night_that_was_refused_heals_in_the_next(stack: Stack, chat: Chat) ->
     assert found[0]["daily"] == ["2026-01-22", "2026-01-23", "2026-01-29", "2026-01-30", "2026-01-31"]
     assert stored(stack, "daily", "2026-01-30") == ("open", 1)
     assert stored(stack, "weekly", "2026-01-26") == ("open", 4)
+
+
+def test_what_changed_past_dagster_is_followed(stack: Stack, chat: Chat) -> None:
+    """A day that was computed in the database, as `recalc` does: no event tells of it, the ledger does."""
+    stack.look()
+    assert stack.until(at(29, 12, 20)) == [{"daily": ["2026-01-29"]}]
+    chat.answer(at=at(29, 12, 21))
+    stack.set(at(29, 12, 30))
+    tokens.DAILY.compute(stack.warehouse, calendar.window(Grain.DAILY, date(2026, 1, 29)), "by hand")
+    assert stack.until(at(29, 12, 31)) == [
+        {"weekly": ["2026-01-26"], "monthly": ["2026-01-01"]},
+        {"yearly": ["2026"]},
+    ]
 
 
 def test_what_a_person_does_by_hand_is_not_done_again(stack: Stack, chat: Chat) -> None:
