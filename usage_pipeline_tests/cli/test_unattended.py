@@ -114,6 +114,8 @@ def test_a_real_night(own: tuple[Checkout, psycopg.Connection]) -> None:
         until(lambda: done_partitions(address).get("tokens_yearly", []) != [], seconds=300)
         until(lambda: all(run["status"] == "SUCCESS" for run in runs(address).values()))
         found = done_partitions(address)
+    while found["tokens_daily"].count(days[-1]) > 1:  # a new hour began meanwhile
+        found["tokens_daily"].remove(days[-1])
     assert found["tokens_daily"] == days
     assert sorted(found) == ["tokens_daily", "tokens_monthly", "tokens_weekly", "tokens_yearly"]
     for keys in found.values():
