@@ -19,8 +19,6 @@ from usage_pipeline.derived.ladder import ROLLUPS
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse.connections import Warehouse
 
-NAME: Final = "automation"
-
 _When = dg.AutomationCondition
 IDLE: Final = ~_When.in_progress() & ~_When.any_deps_in_progress()
 EACH_HOUR: Final = _When.cron_tick_passed(nights.EACH_HOUR) & _When.in_latest_time_window() & IDLE
@@ -59,7 +57,7 @@ def sensor(found: Settings) -> dg.AutomationConditionSensorDefinition:
     """What looks at the conditions; `usage-pipeline automation` and Dagster's page have its switch."""
     status = dg.DefaultSensorStatus
     return dg.AutomationConditionSensorDefinition(
-        NAME,
+        nights.SENSOR,
         target=dg.AssetSelection.assets(*ROLLUPS),
         use_user_code_server=True,  # the conditions ask our database
         default_status=status.RUNNING if found.automation else status.STOPPED,

@@ -217,21 +217,21 @@ def test_what_a_person_does_by_hand_is_not_done_again(stack: Stack, chat: Chat) 
 
 def stored(stack: Stack, period_type: str, start: str) -> tuple[str, int]:
     """Whether a period is open, and how many answers it holds."""
-    found = stack.superuser.execute(
-        "select ledger.state, ledger.source_rows from usage.rollup_ledger ledger"
-        " where ledger.rollup = 'tokens_' || %s and ledger.period_start = %s::timestamptz",
-        [period_type, f"{start} 00:00Z"],
-    ).fetchone()
-    assert found is not None
-    return str(found[0]), int(found[1])
+    state, count, _ = entry(stack, period_type, start)
+    return state, count
 
 
 def covered(stack: Stack, period_type: str, start: str) -> datetime:
     """Up to when a period is computed."""
+    return entry(stack, period_type, start)[2]
+
+
+def entry(stack: Stack, period_type: str, start: str) -> tuple[str, int, datetime]:
+    """What the ledger says of a period."""
     found = stack.superuser.execute(
-        "select covered_until from usage.rollup_ledger"
-        " where rollup = 'tokens_' || %s and period_start = %s::timestamptz",
+        "select ledger.state, ledger.source_rows, ledger.covered_until from usage.rollup_ledger ledger"
+        " where ledger.rollup = 'tokens_' || %s and ledger.period_start = %s::timestamptz",
         [period_type, f"{start} 00:00Z"],
     ).fetchone()
     assert found is not None
-    return datetime.fromisoformat(str(found[0])).astimezone(UTC)
+    return str(found[0]), int(found[1]), found[2]

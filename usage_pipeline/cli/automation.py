@@ -12,7 +12,6 @@ from usage_pipeline.refusals import Refusal
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import session
 
-SENSOR = "automation"
 _PATIENCE = 10.0  # seconds for one answer of the page
 
 
@@ -74,7 +73,7 @@ def state(found: Settings) -> State:
     address = _address(found)
     if address is None:
         return State(found.automation, runs=False)
-    is_on, looked, asked = graphql.sensor(address, SENSOR, seconds=_PATIENCE)
+    is_on, looked, asked = graphql.sensor(address, nights.SENSOR, seconds=_PATIENCE)
     return State(is_on, runs=True, looked=looked, asked=asked)
 
 
@@ -86,7 +85,7 @@ def _switch(found: Settings, *, is_on: bool) -> None:
         _forget_the_switch(found)
         return
     try:
-        graphql.switch_sensor(address, SENSOR, is_on=is_on, seconds=_PATIENCE)
+        graphql.switch_sensor(address, nights.SENSOR, is_on=is_on, seconds=_PATIENCE)
     except graphql.NO_ANSWER as error:
         raise Refusal(
             f"the stack's page at {address} did not take the switch",
@@ -106,7 +105,7 @@ def _forget_the_switch(found: Settings) -> None:
 
         with dg.DagsterInstance.get() as instance:
             for known in instance.all_instigator_state():
-                if known.name == SENSOR:
+                if known.name == nights.SENSOR:
                     instance.update_instigator_state(known.with_status(InstigatorStatus.DECLARED_IN_CODE))
 
 

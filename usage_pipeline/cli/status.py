@@ -159,8 +159,7 @@ def _migrations(found: Settings, warehouse: Warehouse) -> Part:
         adapter = access.active(connection, found.token_source)
         grants = len(access.grants(connection, adapter))
     state = engine.status(warehouse, functions.wanted(adapter))
-    pending = [*state.pending, *(f"functions of {name}" for name in state.outdated)]
-    pending += [f"{grants} rights on the source"] if grants else []
+    pending = [*state.waiting, *([f"{grants} rights on the source"] if grants else [])]
     text = f"pending: {', '.join(pending)}: {settings.program()} migrate apply" if pending else "current"
     return Part(text, {"current": not pending, "pending": pending})
 

@@ -3,6 +3,8 @@
 from datetime import datetime, time, timedelta
 from typing import Final
 
+SENSOR: Final = "automation"
+"""What looks whether it is time, as Dagster's page names it."""
 MINUTE: Final = 20
 """Of each hour: the open day."""
 NIGHT: Final = time(2, 10)

@@ -15,9 +15,8 @@ def migrations(found: Settings, warehouse: Warehouse) -> Finding:
     with warehouse.begin(Role.LOGIN) as connection:
         adapter = access.active(connection, found.token_source)
     state = engine.status(warehouse, functions.wanted(adapter))
-    pending = [*state.pending, *(f"functions of {name}" for name in state.outdated)]
-    if pending:
-        return Finding(False, f"pending: {', '.join(pending)}", "$ migrate apply")
+    if state.waiting:
+        return Finding(False, f"pending: {', '.join(state.waiting)}", "$ migrate apply")
     return Finding(True, f"current, at {state.revisions[-1]}")
 
 

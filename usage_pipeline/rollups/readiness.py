@@ -32,7 +32,7 @@ def require(warehouse: Warehouse, chosen: str | None) -> Adapter:
     with warehouse.begin(Role.WRITER) as connection:
         found = state.read(connection, functions.wanted(adapter))
         if not found.is_current:
-            what = ", ".join([*found.pending, *(f"the functions of {name}" for name in found.outdated)])
+            what = ", ".join(found.waiting)
             raise Refusal(
                 "migrations are pending",
                 why=f"not applied yet: {what}",

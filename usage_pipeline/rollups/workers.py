@@ -2,12 +2,12 @@
 
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
+
+from usage_pipeline.warehouse import processes
 
 MACHINE_TAG: Final = "usage/machine"
 PROCESS_TAG: Final = "usage/process"
@@ -20,8 +20,11 @@ def tags(run_id: str) -> dict[str, str]:
     """This process: its machine, its number, and when it started, because numbers are used again."""
     number = os.getpid()
     return {
-        RUN_TAG: run_id, MACHINE_TAG: _machine(), PROCESS_TAG: str(number), STARTED_TAG: _started(number),
-    }  # fmt: skip
+        RUN_TAG: run_id,
+        MACHINE_TAG: _machine(),
+        PROCESS_TAG: str(number),
+        STARTED_TAG: processes.started(number),
+    }
 
 
 def is_gone(run_id: str, given: Mapping[str, str]) -> bool:
@@ -29,7 +32,7 @@ def is_gone(run_id: str, given: Mapping[str, str]) -> bool:
     number = given.get(PROCESS_TAG, "")
     if given.get(RUN_TAG) != run_id or given.get(MACHINE_TAG) != _machine() or not number.isdigit():
         return False
-    return _started(int(number)) != given.get(STARTED_TAG)
+    return processes.started(int(number)) != given.get(STARTED_TAG)
 
 
 def _machine() -> str:
@@ -37,17 +40,3 @@ def _machine() -> str:
     with suppress(OSError):
         return f"{socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}"
     return socket.gethostname()
-
-
-def _started(number: int) -> str:
-    """When the process of this number started, as its system tells it; empty if there is none that works."""
-    if sys.platform == "linux":
-        with suppress(OSError):
-            boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-            state, *more = Path(f"/proc/{number}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-            return "" if state in "ZX" else f"{boot} {more[18]}"
-        return ""
-    shown = subprocess.run(
-        ["ps", "-o", "lstart=", "-p", str(number)], capture_output=True, text=True, check=False
-    )
-    return shown.stdout.strip()

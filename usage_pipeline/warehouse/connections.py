@@ -165,6 +165,13 @@ def open_warehouse(settings: Settings, *, read_only: bool = False) -> Warehouse:
     return Warehouse(url, connections=settings.connections, read_only=read_only)
 
 
+def driver(connection: Connection) -> psycopg.Connection:
+    """The driver's own session below this transaction."""
+    found = connection.connection.driver_connection
+    assert isinstance(found, psycopg.Connection)
+    return found
+
+
 def server_version(connection: Connection) -> str:
     """The server's version as a person says it."""
     return ".".join(map(str, connection.dialect.server_version_info or ()))

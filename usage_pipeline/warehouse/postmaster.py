@@ -1,8 +1,8 @@
 """The process behind a data folder: told by its pid file, and by what that process really is."""
 
-import subprocess
-from contextlib import suppress
 from pathlib import Path
+
+from usage_pipeline.warehouse import processes
 
 
 def pid_of(data: Path) -> int | None:
@@ -11,7 +11,7 @@ def pid_of(data: Path) -> int | None:
         pid = int((data / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
     except (FileNotFoundError, ValueError):
         return None
-    return pid if f" -D {data} " in _command_line(pid) else None
+    return pid if f" -D {data} " in processes.command_line(pid) else None
 
 
 def forget_the_dead(data: Path, sockets: Path) -> None:
@@ -22,14 +22,3 @@ def forget_the_dead(data: Path, sockets: Path) -> None:
     if pid_of(data) is None:
         for lock in (data / "postmaster.pid", *sockets.glob(".s.PGSQL.*")):
             lock.unlink(missing_ok=True)
-
-
-def _command_line(pid: int) -> str:
-    if Path("/proc/self/cmdline").exists():
-        with suppress(OSError):
-            return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        return ""
-    shown = subprocess.run(
-        ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
-    )
-    return shown.stdout

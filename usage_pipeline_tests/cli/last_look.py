@@ -16,6 +16,8 @@ from dagster._daemon.asset_daemon import (
     asset_daemon_cursor_to_instigator_serialized_cursor as written,
 )
 
+from usage_pipeline.derived import nights
+
 
 def shifted(cursor: AssetDaemonCursor, hours: float) -> AssetDaemonCursor:
     known = cursor.previous_condition_cursors
@@ -26,7 +28,7 @@ def shifted(cursor: AssetDaemonCursor, hours: float) -> AssetDaemonCursor:
 
 def main(hours: float) -> None:
     with dg.DagsterInstance.get() as instance:
-        (state,) = [each for each in instance.all_instigator_state() if each.name == "automation"]
+        (state,) = [each for each in instance.all_instigator_state() if each.name == nights.SENSOR]
         data = state.instigator_data
         assert isinstance(data, SensorInstigatorData)
         cursor = shifted(read(data.cursor, None), hours)

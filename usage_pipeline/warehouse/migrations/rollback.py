@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psycopg
 from psycopg import sql
 from sqlalchemy import Connection
 
 from usage_pipeline.refusals import REFUSED, Refusal
 from usage_pipeline.warehouse import failures, rowfiles, statements, tables
-from usage_pipeline.warehouse.connections import Role, Warehouse, server_version
+from usage_pipeline.warehouse.connections import Role, Warehouse, driver, server_version
 from usage_pipeline.warehouse.failures import ConnectionLost
 from usage_pipeline.warehouse.functions import FunctionFile
 from usage_pipeline.warehouse.migrations import engine, way_down
@@ -105,13 +104,6 @@ def _copy(connection: Connection, loss: Loss, body: Body, place: str) -> None:
     with failures.told(place), driver(connection).cursor() as cursor, cursor.copy(text) as rows:
         for row in rows:
             body.write(bytes(row))
-
-
-def driver(connection: Connection) -> psycopg.Connection:
-    """The driver's own session below this transaction."""
-    found = connection.connection.driver_connection
-    assert isinstance(found, psycopg.Connection)
-    return found
 
 
 def _require_saved(way: WayDown, gone: Sequence[Loss]) -> None:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from usage_pipeline.refusals import REFUSED, Refusal
 from usage_pipeline.warehouse import failures, statements, tables
-from usage_pipeline.warehouse.migrations.rollback import driver
+from usage_pipeline.warehouse.connections import driver
 from usage_pipeline.warehouse.rowfiles import RowFile
 from usage_pipeline.warehouse.tables import Table
 

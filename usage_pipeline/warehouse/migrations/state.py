@@ -21,8 +21,13 @@ class State:
     outdated: tuple[str, ...]
 
     @property
+    def waiting(self) -> tuple[str, ...]:
+        """What `migrate apply` would run, in words."""
+        return (*self.pending, *(f"functions of {name}" for name in self.outdated))
+
+    @property
     def is_current(self) -> bool:
-        return not self.pending and not self.outdated
+        return not self.waiting
 
 
 def read(connection: Connection, wanted: Sequence[FunctionFile]) -> State:
