@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
 from usage_pipeline.rollups import workers
+from usage_pipeline.warehouse import processes
 
 TELLING = (
     "import json, sys; from usage_pipeline.rollups import workers; print(json.dumps(workers.tags('a run')))"
@@ -50,3 +52,15 @@ def test_of_others_nothing_is_known(name: str, value: str) -> None:
 
 def test_a_run_without_tags_is_left_alone() -> None:
     assert not workers.is_gone("a run", {})
+
+
+def test_a_number_that_is_used_again_is_not_taken_for_the_old_one() -> None:
+    """Brothers differ by when they started, and by nothing else that is told of them."""
+    with subprocess.Popen(["sleep", "60"]) as first:
+        time.sleep(0.1)
+        with subprocess.Popen(["sleep", "60"]) as second:
+            told = {processes.started(first.pid), processes.started(second.pid)}
+            second.kill()
+        first.kill()
+    assert len(told) == 2
+    assert "" not in told
