@@ -22,7 +22,7 @@ from usage_pipeline.warehouse.connections import Role, Warehouse
 _NAMED: Final = 5
 _WHEN_RED: Final = (
     "When it is red: the run names what is in the way. While it is off, "
-    "`usage-pipeline sources enable session-totals`; what the application holds, run again when it has let go."
+    "`usage-pipeline sources enable session-totals`; what the application holds: run it again later."
 )
 
 
