@@ -17,10 +17,11 @@ def ladder(step: Step) -> Check:
     below = f"{step.rollup.family}_{step.below}"
     return Check(
         "ladder",
+        "check_ladder",
         f"Each user's row is the sum of {below}: messages, tokens; conversations up to the sum.",
         f"rows were altered past the runs. Look at the checks of {below} first; once they are green, compute "
         "these periods again.",
         checks.AGAIN,
-        room="derived",
+        room="derived.sql",
         binds={"below": below, "below_grain": step.below.value},
     )

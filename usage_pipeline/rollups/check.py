@@ -13,7 +13,7 @@ Bind: TypeAlias = str | int
 
 @dataclass(frozen=True)
 class Check:
-    """`statement` is `check_<statement>.sql` of the room, `fix` a command with {asset}, {first} and {last}.
+    """`statement` is a file of the room, `fix` a command with {asset}, {first} and {last} in it.
 
     The statement returns a row for each period it looked at: `period_start`; `verdict`: holds, broken or
     skipped; `why`, in words; then numbers, which the page adds up and plots. It is given `rollup`, `grain`,
@@ -21,26 +21,20 @@ class Check:
     """
 
     name: str
+    statement: str
     meaning: str
     when_red: str
     fix: str
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
-    room: str = "rollups"
-    statement: str = ""
+    room: str = "rollups.sql"
     binds: Mapping[str, Bind] = field(default_factory=dict)
-
-    @property
-    def place(self) -> tuple[str, str]:
-        """The room and the name of its statement."""
-        return f"{self.room}.sql", f"check_{self.statement or self.name}"
 
     def spec(self, asset: str) -> dg.AssetCheckSpec:
         """As Dagster's page shows it; nothing waits for it: a wrong number is refused where it is stored."""
-        room, name = self.place
         return dg.AssetCheckSpec(
             self.name,
             asset=asset,
             blocking=False,
             description=f"{self.meaning}\n\nWhen it is red: {self.when_red}",
-            metadata={"sql": catalogue.shown(room, [name])},
+            metadata={"sql": catalogue.shown(self.room, [self.statement])},
         )

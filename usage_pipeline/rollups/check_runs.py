@@ -59,7 +59,7 @@ def _rows(
             ).one()
         )
         found = statements.run(
-            connection, *check.place,
+            connection, check.room, check.statement,
             rollup=rollup.name, grain=rollup.grain.value, window_start=whole.start, window_end=whole.end,
             **check.binds,
         )  # fmt: skip

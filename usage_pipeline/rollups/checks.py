@@ -14,6 +14,7 @@ _LOOK_AT_SOURCE: Final = "$ sources"
 OF_EVERY_GRAIN: Final = (
     Check(
         "conservation",
+        "check_conservation",
         "Every answer of the source is stored once, as what it reported, under its user or nobody.",
         "somebody altered rows or the ledger: a run stores nothing that does not add up. Compute the periods "
         "again; if that is refused, `usage-pipeline migrate status` tells whether a function was altered.",
@@ -21,6 +22,7 @@ OF_EVERY_GRAIN: Final = (
     ),
     Check(
         "sealed_unchanged",
+        "check_sealed_unchanged",
         "The rows of sealed periods are those that were sealed: of the run's periods, and of others in turn.",
         "somebody altered rows past the seal. The command shows what their source says; without --dry-run it "
         "makes them so and records each change. Where the source is gone, restore them from a backup.",
@@ -32,12 +34,14 @@ OF_EVERY_GRAIN: Final = (
 OF_DAYS: Final = (
     Check(
         "yesterday_is_there",
+        "check_yesterday_is_there",
         "Yesterday, by the database's clock, is computed to its end.",
         "the nightly run did not happen, failed or came too early. `usage-pipeline status` tells what runs.",
         AGAIN,
     ),
     Check(
         "source_fresh",
+        "check_source_fresh",
         "The newest answer in the source is no older than the silences it usually has.",
         "the application stopped writing, or writes elsewhere; the command tells which tables are read.",
         _LOOK_AT_SOURCE,
@@ -45,22 +49,22 @@ OF_DAYS: Final = (
     ),
     Check(
         "unmetered_share",
+        "check_share",
         "Answers without tokens are as rare as on the 28 days before.",
         "the application stopped reporting tokens, or reports them in another form. The command counts the "
         "answers of the last week by form; once it is mended there, compute the days again.",
         _LOOK_AT_SOURCE,
         _WARN,
-        statement="share",
         binds={"share": "unmetered_rows"},
     ),
     Check(
         "unattributed_share",
+        "check_share",
         "Answers that belong to nobody known are as rare as on the 28 days before.",
         "sessions come without a user, or later than their answers; once they are there, compute the days "
         "again.",
         AGAIN,
         _WARN,
-        statement="share",
         binds={"share": "unattributed_rows"},
     ),
 )

@@ -55,9 +55,8 @@ judged as (
         then pg_catalog.format(
           '%s answers in the source, %s of them of nobody known; stored are %s of users and %s of nobody, %s kept',
           counted.source_rows, counted.unattributed_rows, counted.of_users, counted.of_nobody, counted.kept_rows)
-      when counted.keeps_nothing and (
-        counted.unmetered <> counted.unmetered_rows or counted.refused <> counted.refused_rows or counted.reported < 0
-      )
+      when counted.keeps_nothing
+        and (counted.unmetered <> counted.unmetered_rows or counted.refused <> counted.refused_rows)
         then pg_catalog.format(
           '%s answers in the source, of them %s with only a total, %s without tokens and %s refused;'
           ' stored are %s without tokens and %s refused, and %s are left that reported theirs',

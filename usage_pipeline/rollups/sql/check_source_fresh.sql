@@ -31,15 +31,16 @@ hours as (
 weeks as (
   select pg_catalog.max(hours.silence) as longest
   from hours
+  where hours.weeks_ago < 4
   group by hours.weeks_ago
 ),
-known as (
+known as materialized ( -- else each mention would ask again, and no function with a subselect is inlined
   select
     (select pg_catalog.percentile_cont(0.5) within group (order by weeks.longest) from weeks) as usual,
     (select pg_catalog.count(distinct hours.period_start) from hours) as day_count,
     (select pg_catalog.max(hours.starts) from hours) as last_hour
 ),
-heard as (
+heard as materialized (
   select
     habit.*,
     allowed.time as allowed,
