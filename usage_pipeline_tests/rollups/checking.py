@@ -9,6 +9,7 @@ from typing import Final
 import dagster as dg
 import psycopg
 
+from usage_pipeline.definitions import defs
 from usage_pipeline.derived import checks as derived
 from usage_pipeline.derived.ladder import LADDER, ROLLUPS
 from usage_pipeline.periods import calendar, partitions
@@ -21,6 +22,7 @@ CHECKS: Final[dict[str, Sequence[Check]]] = {
     "tokens_daily": (*checks.OF_EVERY_GRAIN, *checks.OF_DAYS),
     **{step.rollup.name: (derived.ladder(step), *checks.OF_EVERY_GRAIN) for step in LADDER},
 }
+REGISTERED: Final = defs.resolve_asset_graph().asset_check_keys
 DELETION: Final = "delete from usage.user_token_usage where"
 LEDGER_DELETION: Final = "delete from usage.rollup_ledger where"
 
