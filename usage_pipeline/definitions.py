@@ -9,7 +9,9 @@ for category in (dg.BetaWarning, dg.PreviewWarning):
 
 from usage_pipeline import automation, settings
 from usage_pipeline.derived.assets import assets as derived_assets
+from usage_pipeline.derived.checks import asset_checks as derived_checks
 from usage_pipeline.rollups.assets import tokens_daily
+from usage_pipeline.rollups.checks import tokens_daily_checks
 from usage_pipeline.rollups.session_totals_asset import session_totals
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse.connections import open_warehouse
@@ -24,6 +26,7 @@ defs = dg.Definitions(
             automation.attached([tokens_daily, *derived_assets(), session_totals], warehouse)
         ),
     ],
+    asset_checks=[tokens_daily_checks, *derived_checks()],
     sensors=[automation.sensor(found)],
     resources={"warehouse": warehouse},
     executor=dg.in_process_executor,  # the work is done by the database; a process a step would only cost

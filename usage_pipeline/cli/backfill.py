@@ -10,7 +10,15 @@ from uuid import uuid4
 
 import click
 
-from usage_pipeline.cli import asked, backfill_blame, backfill_job, backfill_words, console, stack
+from usage_pipeline.cli import (
+    asked,
+    backfill_blame,
+    backfill_checks,
+    backfill_job,
+    backfill_words,
+    console,
+    stack,
+)
 from usage_pipeline.cli.backfill_job import Job
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.warehouse import backfills, errand, session
@@ -124,17 +132,21 @@ def _broken(instance: "dg.DagsterInstance", job: Job, held: Held, first_run_id: 
 
     for number, span in enumerate(job.spans):
         try:
-            _execute(instance, span, held, str(uuid4()) if number else first_run_id)
+            run_id = str(uuid4()) if number else first_run_id
+            backfill_checks.tell(_execute(instance, span, held, run_id))
         except Incomplete as incomplete:
             yield span, incomplete.failed
 
 
-def _execute(instance: "dg.DagsterInstance", span: "Span", held: Held, run_id: str) -> None:
+def _execute(
+    instance: "dg.DagsterInstance", span: "Span", held: Held, run_id: str
+) -> "dg.ExecuteInProcessResult":
+    """One run: the asset, then its checks."""
     import dagster as dg
 
     from usage_pipeline.definitions import defs
 
-    defs.resolve_implicit_global_asset_job_def().execute_in_process(
+    return defs.resolve_implicit_global_asset_job_def().execute_in_process(
         instance=instance,
         run_id=run_id,
         asset_selection=[dg.AssetKey(span.rollup.name)],

@@ -29,7 +29,9 @@ def _asset(step: Step) -> dg.AssetsDefinition:
         owners=["team:data"],
         tags={"grain": rollup.grain.value, "subject": rollup.family},
         code_version=rollup.code_version,
-        metadata=catalogue.of_tokens(["run_tokens", "replace_tokens", "tokens_of_periods", "lock_below"]),
+        metadata=catalogue.of_tokens(
+            rollup.name, ["run_tokens", "replace_tokens", "tokens_of_periods", "lock_below"]
+        ),
     )
     def derived(
         context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]

@@ -18,7 +18,7 @@ from usage_pipeline.warehouse.connections import Warehouse
     owners=["team:data"],
     tags={"grain": "daily", "subject": "tokens"},
     code_version=tokens.CODE_VERSION,
-    metadata=catalogue.of_tokens(["run_tokens", "replace_tokens", "tokens_of_window"]),
+    metadata=catalogue.of_tokens("tokens_daily", ["run_tokens", "replace_tokens", "tokens_of_window"]),
 )
 def tokens_daily(
     context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]

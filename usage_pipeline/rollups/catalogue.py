@@ -11,11 +11,17 @@ from usage_pipeline.warehouse import statements
 
 _TABLE: Final = "usage.user_token_usage"
 _KEY: Final = "period_type, period_start, user_id"
+_WHEN_RED: Final = (
+    "When it is red: a failed run names the period, the reason and the command that helps; what it finished "
+    "stays. A failed check does the same of numbers that stand. Computing a period again is always safe: "
+    "`usage-pipeline backfill {asset} --from DAY --to DAY` changes nothing where nothing differs."
+)
 
 
-def of_tokens(sql: Sequence[str]) -> dict[str, Any]:
+def of_tokens(asset: str, sql: Sequence[str]) -> dict[str, Any]:
     """Of an asset that fills the table of tokens with these statements of the room."""
     return {
+        "runbook": dg.MetadataValue.md(_WHEN_RED.format(asset=asset)),
         "dagster/table_name": _TABLE,
         "dagster/column_schema": columns.schema(columns.USER_TOKEN_USAGE, _KEY),
         "dagster/column_lineage": columns.lineage(columns.USER_TOKEN_USAGE),

@@ -20,12 +20,17 @@ from usage_pipeline.sources.adapters import SUPABASE_CHAT, SessionTotals
 from usage_pipeline.warehouse.connections import Role, Warehouse
 
 _NAMED: Final = 5
+_WHEN_RED: Final = (
+    "When it is red: the run names what is in the way. While it is off, "
+    "`usage-pipeline sources enable session-totals`; what the application holds: run it again later."
+)
 
 
 def _catalogue(totals: SessionTotals) -> dict[str, Any]:
     """What the page says of the asset whatever is in it."""
     meaning = "Tokens of all answers of the conversation; on its owner's row, 0 on others."
     return {
+        "runbook": dg.MetadataValue.md(_WHEN_RED),
         "dagster/table_name": totals.table,
         "dagster/column_schema": dg.TableSchema([dg.TableColumn(totals.column, description=meaning)]),
         "sql": catalogue.shown("sources.adapters", [totals.untrue, totals.write]),

@@ -48,6 +48,7 @@ declare
   missing_end timestamptz;
   below_now jsonb := '{}';
   below_messages bigint := 0;
+  below_tokens bigint := 0;
   total_only bigint := 0;
   all_sealed boolean := true;
   any_pruned boolean := false;
@@ -143,6 +144,7 @@ begin
         if gap is null or led.state = 'sealed' then
           parts := parts || kid.period_start;
           below_messages := below_messages + kid.message_count;
+          below_tokens := below_tokens + kid.total_tokens;
           total_only := total_only + coalesce(kid.total_only_rows, 0);
         end if;
         if gap is null then
@@ -205,6 +207,25 @@ begin
     covered := coalesce(gap, greatest(covered, reach));
   end if;
 
+  if led.state = 'sealed' then
+    select sums.* into strict stored from usage_private.stored_tokens(step.period_type, p_start, ends) sums;
+    -- what was altered would look like what the source has lost, be kept, and be sealed anew
+    if p_intent <> 'accept' and stored.checksum <> led.checksum
+      and pg_catalog.split_part(stored.checksum, ':', 1) = pg_catalog.split_part(led.checksum, ':', 1)
+    then
+      raise exception '% of % is sealed, and its rows were altered since', p_rollup, key
+        using errcode = 'UP001',
+          detail = pg_catalog.format('its %s rows hold %s tokens, the %s that were sealed held %s', stored.stored_rows,
+            stored.totals ->> 'total_tokens', led.stored_rows, led.totals ->> 'total_tokens'),
+          hint = case
+            when stands_as_it_is then 'its source is gone: restore its rows from a backup'
+            else pg_catalog.format(
+              'usage-pipeline restate %s --from %s --to %s --reason WHY --accept-loss --dry-run shows what the source says',
+              p_rollup, (p_start at time zone 'UTC')::date, (p_start at time zone 'UTC')::date)
+          end;
+    end if;
+  end if;
+
   if stands_as_it_is then
     covered := led.covered_until;
     select
@@ -229,7 +250,9 @@ begin
       coalesce(p_reason, case when is_raw then 'the source has more' else 'the periods below it changed' end), p_run_id
     ) result;
   end if;
-  select sums.* into strict stored from usage_private.stored_tokens(step.period_type, p_start, ends) sums;
+  if led.state is distinct from 'sealed' or written.inserted + written.updated + written.deleted > 0 then
+    select sums.* into strict stored from usage_private.stored_tokens(step.period_type, p_start, ends) sums;
+  end if;
 
   if p_intent = 'user' then
     update usage.rollup_ledger ledger
@@ -253,16 +276,34 @@ begin
     return;
   end if;
 
-  if not stands_as_it_is and (
-    written.message_count <> written.source_rows
-    or stored.message_count <> written.source_rows + written.kept_rows
-    or not is_raw and written.source_rows <> below_messages
+  if not stands_as_it_is and not is_raw and (
+    written.source_rows <> below_messages or (stored.totals ->> 'total_tokens')::bigint <> below_tokens
   ) then
     raise exception '% of % was not stored', p_rollup, key
       using errcode = 'UP001',
-        detail = pg_catalog.format('the source has %s answers, %s were computed and %s would be stored',
-          case when is_raw then written.source_rows else below_messages end,
-          written.message_count, stored.message_count - written.kept_rows),
+        detail = pg_catalog.format('the rows of %s hold %s answers and %s tokens, their last runs left %s and %s', step.below,
+          written.source_rows, stored.totals ->> 'total_tokens', below_messages, below_tokens),
+        hint = pg_catalog.format('usage-pipeline backfill %s --from %s --to %s', step.below,
+          greatest((p_start at time zone 'UTC')::date, policy.first_day),
+          least((ends at time zone 'UTC')::date - 1, (clock at time zone 'UTC')::date));
+  end if;
+  if not stands_as_it_is and (
+    written.message_count <> written.source_rows
+    or stored.message_count <> written.source_rows + written.kept_rows
+    or written.kept = '{}' and (
+      stored.unattributed_rows <> written.unattributed_rows
+      or stored.unmetered_rows <> written.unmetered_rows
+      or stored.refused_rows <> written.refused_rows
+    )
+  ) then
+    raise exception '% of % was not stored', p_rollup, key
+      using errcode = 'UP001',
+        detail = pg_catalog.format(
+          'the source has %s answers, %s were computed, %s of nobody, %s without tokens and %s refused,'
+          ' and %s would be stored, %s, %s and %s', written.source_rows,
+          written.message_count, written.unattributed_rows, written.unmetered_rows, written.refused_rows,
+          stored.message_count - written.kept_rows,
+          stored.unattributed_rows, stored.unmetered_rows, stored.refused_rows),
         hint = 'usage-pipeline migrate status tells whether a function was altered; usage-pipeline migrate apply makes it anew';
   end if;
   seals := led.state is distinct from 'sealed'

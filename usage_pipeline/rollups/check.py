@@ -1,0 +1,40 @@
+"""What a check is: a truth of an asset, the statement that looks, and what a person does when it is red."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import dagster as dg
+
+from usage_pipeline.rollups import catalogue
+
+Bind: TypeAlias = str | int
+
+
+@dataclass(frozen=True)
+class Check:
+    """`statement` is a file of the room, `fix` a command with {asset}, {first} and {last} in it.
+
+    The statement returns a row for each period it looked at: `period_start`; `verdict`: holds, broken or
+    skipped; `why`, in words; then numbers, which the page adds up and plots. It is given `rollup`, `grain`,
+    `window_start`, `window_end`, and the binds of the check.
+    """
+
+    name: str
+    statement: str
+    meaning: str
+    when_red: str
+    fix: str
+    severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
+    room: str = "rollups.sql"
+    binds: Mapping[str, Bind] = field(default_factory=dict)
+
+    def spec(self, asset: str) -> dg.AssetCheckSpec:
+        """As Dagster's page shows it; nothing waits for it: a wrong number is refused where it is stored."""
+        return dg.AssetCheckSpec(
+            self.name,
+            asset=asset,
+            blocking=False,
+            description=f"{self.meaning}\n\nWhen it is red: {self.when_red}",
+            metadata={"sql": catalogue.shown(self.room, [self.statement])},
+        )

@@ -1,0 +1,112 @@
+"""What a check says: a line with periods, numbers and the command; a small table, and numbers to plot."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any, Final, TypeAlias
+
+import dagster as dg
+
+from usage_pipeline import settings
+from usage_pipeline.periods import calendar, partitions
+from usage_pipeline.periods.calendar import Window
+from usage_pipeline.refusals import Refusal
+from usage_pipeline.rollups.check import Check
+from usage_pipeline.rollups.rollup import Rollup
+
+Row: TypeAlias = Mapping[str, Any]
+SHOWN: Final = 20
+_NAMED: Final = 3
+_WORDS: Final = ("period_start", "verdict", "why")
+
+
+def of_rows(check: Check, rollup: Rollup, rows: Sequence[Row]) -> dg.AssetCheckResult:
+    """What was found, of every period that was looked at."""
+    broken, skipped = (
+        [row for row in rows if row["verdict"] == verdict] for verdict in ("broken", "skipped")
+    )
+    looked_at = [row for row in rows if row["verdict"] != "skipped"]
+    counts = {
+        "periods_looked_at": len(looked_at), "periods_broken": len(broken), "periods_skipped": len(skipped),
+    }  # fmt: skip
+    table = {"broken": _table(rollup, broken)} if broken else {}
+    return dg.AssetCheckResult(
+        passed=not broken,
+        asset_key=rollup.name,
+        check_name=check.name,
+        severity=check.severity,
+        description=_broken(check, rollup, broken) if broken else _fine(looked_at, skipped),
+        metadata={**counts, **_numbers(looked_at), **table},
+    )
+
+
+def of_refusal(check: Check, rollup: Rollup, refusal: Refusal) -> dg.AssetCheckResult:
+    """It could not look: nothing is known to be wrong, and nothing to be right."""
+    return dg.AssetCheckResult(
+        passed=False,
+        asset_key=rollup.name,
+        check_name=check.name,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"it could not be looked at: {refusal.line(settings.program())}",
+    )
+
+
+def _broken(check: Check, rollup: Rollup, broken: Sequence[Row]) -> str:
+    """The first period with its numbers, the next by name, how many more, and what helps."""
+    first, *others = broken
+    named = [_key(rollup, row) for row in others[:_NAMED]]
+    more = [f"{len(others) - _NAMED:,} more"] if len(others) > _NAMED else []
+    also = f"; also {', '.join([*named, *more])}" if named else ""
+    refusal = Refusal(f"{_key(rollup, first)}: {first['why']}{also}", fix=_fix(check, rollup, broken))
+    return refusal.line(settings.program())
+
+
+def _fine(looked_at: Sequence[Row], skipped: Sequence[Row]) -> str:
+    """What one row says, or how many hold; and what was not looked at."""
+    left = f"{len(skipped):,} not looked at: {skipped[0]['why']}" if skipped else ""
+    if not looked_at:
+        return left or "no period of the run stands computed: there is nothing to look at"
+    said = looked_at[0]["why"] if len(looked_at) == 1 else None
+    held = said or f"{len(looked_at):,} looked at, {'it holds' if len(looked_at) == 1 else 'all hold'}"
+    return f"{held}; {left}" if left else held
+
+
+def _fix(check: Check, rollup: Rollup, broken: Sequence[Row]) -> str:
+    """The command over all of these periods, within the days that a verb takes."""
+    windows = [_window(rollup, row) for row in broken]
+    first = max(min(windows).start.date(), settings.load().start)
+    last = min(max(windows).last_day, max(first, datetime.now(UTC).date()))
+    return check.fix.format(asset=rollup.name, first=first, last=last)
+
+
+def _table(rollup: Rollup, broken: Sequence[Row]) -> dg.TableMetadataValue:
+    records = [
+        dg.TableRecord({"period": _key(rollup, row), "why": str(row["why"]), **_plain(row)})
+        for row in broken[:SHOWN]
+    ]
+    return dg.MetadataValue.table(records)
+
+
+def _numbers(rows: Sequence[Row]) -> dict[str, int | float]:
+    """Of all periods that were looked at, added up."""
+    names = [name for name in (rows[0] if rows else ()) if name not in _WORDS]
+    each = {name: [row[name] for row in rows if row[name] is not None] for name in names}
+    return {name: _number(sum(found)) for name, found in each.items() if found}
+
+
+def _plain(row: Row) -> dict[str, int | float]:
+    return {name: _number(value) for name, value in row.items() if name not in _WORDS and value is not None}
+
+
+def _number(value: int | Decimal) -> int | float:
+    return value if isinstance(value, int) else float(value)
+
+
+def _key(rollup: Rollup, row: Row) -> str:
+    return partitions.key(rollup.grain, _window(rollup, row))
+
+
+def _window(rollup: Rollup, row: Row) -> Window:
+    start: datetime = row["period_start"]
+    day: date = start.date()
+    return calendar.window(rollup.grain, day)

@@ -1,0 +1,76 @@
+"""A run of checks: the periods of its asset's run, one statement a check, nothing written."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import dagster as dg
+
+from usage_pipeline.periods import calendar, partitions
+from usage_pipeline.periods.calendar import Window
+from usage_pipeline.refusals import Refusal
+from usage_pipeline.rollups import check_results, runs
+from usage_pipeline.rollups.check import Check
+from usage_pipeline.rollups.rollup import Rollup
+from usage_pipeline.warehouse import statements
+from usage_pipeline.warehouse.connections import Role, Warehouse
+
+_PARTITION_TAG: Final = "dagster/partition"
+_NEWEST: Final = 14
+"""So many periods are looked at where no run names any."""
+
+
+def of_asset(rollup: Rollup, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
+    """The checks of one asset: one step, after every run of it; one alone can be launched too."""
+
+    @dg.multi_asset_check(
+        name=f"{rollup.name}_checks",
+        specs=[each.spec(rollup.name) for each in checks],
+        can_subset=True,
+    )
+    def look(
+        context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
+    ) -> Iterator[dg.AssetCheckResult]:
+        wanted = {each.name for each in context.selected_asset_check_keys}
+        tags = context.run.tags
+        for each in checks:
+            if each.name in wanted:
+                yield result(warehouse, rollup, each, tags)
+
+    return look
+
+
+def result(
+    warehouse: Warehouse, rollup: Rollup, check: Check, tags: Mapping[str, str]
+) -> dg.AssetCheckResult:
+    """One check; that it could not look is a warning, because what the run computed stands."""
+    try:
+        return check_results.of_rows(check, rollup, _rows(warehouse, rollup, check, tags))
+    except Refusal as refusal:
+        return check_results.of_refusal(check, rollup, refusal)
+
+
+def _rows(
+    warehouse: Warehouse, rollup: Rollup, check: Check, tags: Mapping[str, str]
+) -> list[check_results.Row]:
+    with warehouse.begin(Role.READER) as connection:
+        whole = _asked(rollup, tags) or Window(
+            *statements.run(
+                connection, "rollups.sql", "newest_periods", rollup=rollup.name, most=_NEWEST
+            ).one()
+        )
+        found = statements.run(
+            connection, check.room, check.statement,
+            rollup=rollup.name, grain=rollup.grain.value, window_start=whole.start, window_end=whole.end,
+            **check.binds,
+        )  # fmt: skip
+        return [dict(row) for row in found.mappings()]
+
+
+def _asked(rollup: Rollup, tags: Mapping[str, str]) -> Window | None:
+    """The periods of the run, by its tags; a check that is launched alone has none."""
+    first = tags.get(runs.RANGE_TAG) or tags.get(_PARTITION_TAG)
+    if not first:
+        return None
+    days = partitions.days([first, tags.get(runs.RANGE_END_TAG, first)])
+    windows = [calendar.window(rollup.grain, day) for day in days]
+    return Window(windows[0].start, windows[-1].end)

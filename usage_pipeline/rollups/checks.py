@@ -1,0 +1,74 @@
+"""The truths that are looked at after every run: a row each. What knows the ladder stands in `derived`."""
+
+from typing import Final
+
+import dagster as dg
+
+from usage_pipeline.rollups import check_runs, tokens
+from usage_pipeline.rollups.check import Check
+
+_WARN: Final = dg.AssetCheckSeverity.WARN
+AGAIN: Final = "$ backfill {asset} --from {first} --to {last}"
+_LOOK_AT_SOURCE: Final = "$ sources"
+MOST_ROWS: Final = 50_000
+"""Once so many are read a check that reads rows looks no further: it costs the same however long the run."""
+
+OF_EVERY_GRAIN: Final = (
+    Check(
+        "conservation",
+        "check_conservation",
+        "Every answer of the source is stored once, as what it reported, under its user or nobody.",
+        "somebody altered rows or the ledger: a run stores nothing that does not add up. Compute the periods "
+        "again; if that is refused, `usage-pipeline migrate status` tells whether a function was altered.",
+        AGAIN,
+    ),
+    Check(
+        "sealed_unchanged",
+        "check_sealed_unchanged",
+        "Sealed rows are those that were sealed: of the run's newest periods, and of others in turn.",
+        "somebody altered rows past the seal. The command shows what their source says; without --dry-run it "
+        "makes them so and records each change. Where the source is gone, restore them from a backup.",
+        '$ restate {asset} --from {first} --to {last} --reason "altered" --accept-loss --dry-run',
+        binds={"most_periods": 31, "most_rows": MOST_ROWS},
+    ),
+)
+
+OF_DAYS: Final = (
+    Check(
+        "yesterday_is_there",
+        "check_yesterday_is_there",
+        "Yesterday, by the database's clock, is computed to its end.",
+        "the nightly run did not happen, failed or came too early. `usage-pipeline status` tells what runs.",
+        AGAIN,
+    ),
+    Check(
+        "source_fresh",
+        "check_source_fresh",
+        "The source is not silent for twice as long as it usually is, and for more than a day.",
+        "the application stopped writing, or writes elsewhere; the command tells which tables are read.",
+        _LOOK_AT_SOURCE,
+        _WARN,
+    ),
+    Check(
+        "unmetered_share",
+        "check_share",
+        "Answers without tokens are as rare as on the 28 days before.",
+        "the application stopped reporting tokens, or reports them in another form. The command counts the "
+        "answers of the last week by form; once it is mended there, compute the days again.",
+        _LOOK_AT_SOURCE,
+        _WARN,
+        binds={"share": "unmetered_rows"},
+    ),
+    Check(
+        "unattributed_share",
+        "check_share",
+        "Answers that belong to nobody known are as rare as on the 28 days before.",
+        "sessions come without a user, or later than their answers; once they are there, compute the days "
+        "again.",
+        AGAIN,
+        _WARN,
+        binds={"share": "unattributed_rows"},
+    ),
+)
+
+tokens_daily_checks: Final = check_runs.of_asset(tokens.DAILY, (*OF_EVERY_GRAIN, *OF_DAYS))

@@ -1,0 +1,79 @@
+-- check_share: one row: whether the share of some answers, on the newest complete day before the window's end, is what
+-- it was on the 28 days before. Usual is their median, give or take five times the median distance from it, and five
+-- points in any case: one odd day neither moves nor widens it. A day with fewer than 50 answers has no share, and
+-- fewer than seven such days are no habit.
+-- Binds: rollup, window_end, share (unmetered_rows or unattributed_rows).
+with days as (
+  select
+    ledger.period_start,
+    ledger.source_rows as answers,
+    case :share
+      when 'unmetered_rows' then ledger.unmetered_rows
+      when 'unattributed_rows' then ledger.unattributed_rows
+    end as answers_in_it
+  from usage.rollup_ledger ledger
+  where ledger.rollup = :rollup
+    and ledger.period_start >= cast(:window_end as timestamptz) - interval '57 days'
+    and ledger.period_start < cast(:window_end as timestamptz)
+    and ledger.state in ('open', 'sealed')
+    and ledger.covered_until = ledger.period_end
+    and ledger.source_rows is not null
+),
+newest as (
+  select
+    days.period_start, days.answers, days.answers_in_it,
+    100.0 * days.answers_in_it / nullif(days.answers, 0) as percent
+  from days
+  order by days.period_start desc
+  limit 1
+),
+before as (
+  select 100.0 * days.answers_in_it / days.answers as percent
+  from newest
+  join days on days.period_start < newest.period_start
+    and days.period_start >= newest.period_start - interval '28 days'
+  where days.answers >= 50
+),
+middle as (
+  select
+    pg_catalog.count(*) as day_count,
+    pg_catalog.percentile_cont(0.5) within group (order by before.percent) as percent
+  from before
+),
+usual as (
+  select
+    middle.day_count,
+    middle.percent,
+    greatest(5 * (
+      select pg_catalog.percentile_cont(0.5) within group (order by pg_catalog.abs(before.percent - middle.percent))
+      from before
+    ), 5) as leeway
+  from middle
+),
+shown as (
+  select
+    newest.period_start, newest.answers, newest.answers_in_it, usual.day_count,
+    pg_catalog.round(newest.percent, 1) as percent,
+    pg_catalog.round(usual.percent::numeric, 1) as usual_percent,
+    pg_catalog.round(usual.leeway::numeric, 1) as leeway,
+    newest.answers >= 50 and usual.day_count >= 7 as is_judged,
+    pg_catalog.abs(newest.percent - usual.percent) > usual.leeway as is_unusual
+  from usual
+  left join newest on true
+)
+select
+  shown.period_start,
+  case when shown.is_judged and shown.is_unusual then 'broken' else 'holds' end as verdict,
+  case
+    when shown.period_start is null then 'no day is computed to its end'
+    when shown.answers < 50 then pg_catalog.format('%s answers are too few to have a share: fifty do', shown.answers)
+    when shown.day_count < 7
+      then pg_catalog.format('%s days of fifty answers in the 28 before tell no habit: seven do', shown.day_count)
+    else pg_catalog.format('%s of %s answers, %s %%; usual are %s %%, give or take %s',
+      shown.answers_in_it, shown.answers, shown.percent, shown.usual_percent, shown.leeway)
+  end as why,
+  shown.percent as share_percent,
+  case when shown.is_judged then shown.usual_percent end as usual_percent,
+  case when shown.is_judged then shown.leeway end as leeway_percent,
+  shown.answers
+from shown

@@ -1,0 +1,90 @@
+"""A check, looked at as after a run; and the faults that nobody but a superuser can make."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date
+from typing import Final
+
+import dagster as dg
+import psycopg
+
+from usage_pipeline.definitions import defs
+from usage_pipeline.derived import checks as derived
+from usage_pipeline.derived.ladder import LADDER, ROLLUPS
+from usage_pipeline.periods import calendar, partitions
+from usage_pipeline.rollups import check_runs, checks, runs
+from usage_pipeline.rollups.check import Bind, Check
+from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.embedded import Server
+
+CHECKS: Final[dict[str, Sequence[Check]]] = {
+    "tokens_daily": (*checks.OF_EVERY_GRAIN, *checks.OF_DAYS),
+    **{step.rollup.name: (derived.ladder(step), *checks.OF_EVERY_GRAIN) for step in LADDER},
+}
+REGISTERED: Final = defs.resolve_asset_graph().asset_check_keys
+DELETION: Final = "delete from usage.user_token_usage where"
+LEDGER_DELETION: Final = "delete from usage.rollup_ledger where"
+
+
+def look(warehouse: Warehouse, asset: str, name: str, *days: date, **binds: Bind) -> dg.AssetCheckResult:
+    """After a run from the period that holds one day to that of another; launched alone without a day."""
+    (check,) = (each for each in CHECKS[asset] if each.name == name)
+    check = replace(check, binds={**check.binds, **binds})
+    return check_runs.result(warehouse, ROLLUPS[asset], check, tags(asset, *days))
+
+
+def tags(asset: str, *days: date) -> dict[str, str]:
+    """What Dagster writes on a run over these periods."""
+    grain = ROLLUPS[asset].grain
+    keys = [partitions.key(grain, calendar.window(grain, day)) for day in days]
+    return {runs.RANGE_TAG: keys[0], runs.RANGE_END_TAG: keys[-1]} if keys else {}
+
+
+def said(result: dg.AssetCheckResult) -> str:
+    assert result.description is not None
+    assert "\n" not in result.description
+    return result.description
+
+
+def number(result: dg.AssetCheckResult, name: str) -> object:
+    return result.metadata[name].value
+
+
+def broken(result: dg.AssetCheckResult) -> list[dict[str, object]]:
+    """The table of the periods that are red, a dictionary each."""
+    table = result.metadata["broken"]
+    assert isinstance(table, dg.TableMetadataValue)
+    return [dict(record.data) for record in table.records]
+
+
+@contextmanager
+def unguarded(server: Server, database: str) -> Iterator[psycopg.Connection]:
+    """A superuser whom no trigger stops."""
+    with server.connect(database) as connection:
+        connection.execute("set session_replication_role = replica")
+        yield connection
+
+
+def alter_rows(connection: psycopg.Connection, asset: str, day: date, change: str) -> None:
+    """Rows of the period that holds a day, as nobody may: `change` is what to set, and may say of which."""
+    what, _, whose = change.partition(" where ")
+    start = calendar.window(ROLLUPS[asset].grain, day).start
+    bounds = "period_type = %s and period_start = %s and " + (whose or "true")
+    text = DELETION if what == "gone" else f"update usage.user_token_usage set {what} where"  # noqa: S608
+    connection.execute(f"{text} {bounds}".encode(), [ROLLUPS[asset].grain.value, start])
+
+
+def alter_ledger(connection: psycopg.Connection, asset: str, day: date, change: str) -> None:
+    """The ledger's row of the period that holds a day."""
+    start = calendar.window(ROLLUPS[asset].grain, day).start
+    text = LEDGER_DELETION if change == "gone" else f"update usage.rollup_ledger set {change} where"  # noqa: S608
+    connection.execute(f"{text} rollup = %s and period_start = %s".encode(), [asset, start])
+
+
+def stored(connection: psycopg.Connection) -> object:
+    """What changes whenever a row of ours is written."""
+    return [
+        connection.execute(f"select xmin::text, ctid::text from {table} order by 1, 2".encode()).fetchall()  # noqa: S608
+        for table in ("usage.user_token_usage", "usage.rollup_ledger", "usage.restatements")
+    ]
