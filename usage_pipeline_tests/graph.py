@@ -24,7 +24,9 @@ def _asset(node: Any) -> Iterator[str]:
     yield from (f"  check {each.name}" for each in sorted(node.check_keys))
     yield textwrap.indent(str(node.description or ""), "  | ", lambda _: True)
     for column in node.metadata["dagster/column_schema"].columns:
-        yield f"  {column.name} {column.type}: {column.description}"
+        meaning, _, extent = column.description.partition("\n\n")
+        yield f"  {column.name} {column.type}: {meaning}"
+        yield f"    {extent}" if extent else ""
 
 
 def _facts(node: Any) -> Iterator[str]:

@@ -30,7 +30,10 @@ def _asset(step: Step) -> dg.AssetsDefinition:
         tags={"grain": rollup.grain.value, "subject": rollup.family},
         code_version=rollup.code_version,
         metadata=catalogue.of_tokens(
-            rollup.name, ["run_tokens", "replace_tokens", "tokens_of_periods", "lock_below"]
+            rollup.name,
+            rollup.grain,
+            ["run_tokens", "replace_tokens", "tokens_of_periods", "lock_below"],
+            below,
         ),
     )
     def derived(
@@ -44,8 +47,9 @@ def _asset(step: Step) -> dg.AssetsDefinition:
 def _description(step: Step, below: str) -> str:
     return (
         f"Tokens, messages and distinct conversations of each user and {step.period}.\n\n"
-        f"Made from {below}; conversations and agents are counted from their ids, never added. A period that "
-        "is over is computed when every period below it is; the current one up to its first gap, and says "
-        "how far. Once its grace is over the next run seals it: from then on it changes only as a recorded "
-        f"restatement. Its rows: usage.user_token_usage where period_type = '{step.rollup.grain}'."
+        f"Made from {below}; conversations and agents are counted from their ids, never added. Includes each "
+        f"period of {below} that is computed; one that is over is computed when all of them are, the current "
+        "one up to its first gap, and says how far. Excludes what was written since, until the next run. "
+        "Once its grace is over a run seals it: from then on it changes only as a recorded restatement.\n\n"
+        f"Its rows: usage.user_token_usage where period_type = '{step.rollup.grain}'."
     )

@@ -3,6 +3,7 @@
 import dagster as dg
 
 from usage_pipeline.periods import partitions
+from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.rollups import catalogue, runs, tokens
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse.connections import Warehouse
@@ -18,7 +19,9 @@ from usage_pipeline.warehouse.connections import Warehouse
     owners=["team:data"],
     tags={"grain": "daily", "subject": "tokens"},
     code_version=tokens.CODE_VERSION,
-    metadata=catalogue.of_tokens("tokens_daily", ["run_tokens", "replace_tokens", "tokens_of_window"]),
+    metadata=catalogue.of_tokens(
+        "tokens_daily", Grain.DAILY, ["run_tokens", "replace_tokens", "tokens_of_window"]
+    ),
 )
 def tokens_daily(
     context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]

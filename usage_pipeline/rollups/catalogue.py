@@ -6,7 +6,9 @@ from typing import Any, Final
 
 import dagster as dg
 
-from usage_pipeline.rollups import columns
+from usage_pipeline.periods.calendar import Grain
+from usage_pipeline.rollups import columns, token_columns
+from usage_pipeline.rollups.token_columns import USER_TOKEN_USAGE
 from usage_pipeline.warehouse import statements
 
 _TABLE: Final = "usage.user_token_usage"
@@ -18,17 +20,17 @@ _WHEN_RED: Final = (
 )
 
 
-def of_tokens(asset: str, sql: Sequence[str]) -> dict[str, Any]:
-    """Of an asset that fills the table of tokens with these statements of the room."""
+def of_tokens(asset: str, grain: Grain, sql: Sequence[str], below: str | None = None) -> dict[str, Any]:
+    """Of an asset that fills the table of tokens with these statements of the room, from the asset below."""
     return {
         "runbook": dg.MetadataValue.md(_WHEN_RED.format(asset=asset)),
         "dagster/table_name": _TABLE,
-        "dagster/column_schema": columns.schema(columns.USER_TOKEN_USAGE, _KEY),
-        "dagster/column_lineage": columns.lineage(columns.USER_TOKEN_USAGE),
+        "dagster/column_schema": columns.schema(USER_TOKEN_USAGE, _KEY, grain),
+        "dagster/column_lineage": columns.lineage(USER_TOKEN_USAGE, below),
         "dagster/code_references": dg.CodeReferencesMetadataValue(
             code_references=[_file(name) for name in sql]
         ),
-        "columns_from": columns.mapping(columns.USER_TOKEN_USAGE),
+        "columns_from": columns.mapping(USER_TOKEN_USAGE, token_columns.MAIN_SOURCE, below),
         "sql": shown("rollups.sql", sql),
     }
 

@@ -28,7 +28,11 @@ _WHEN_RED: Final = (
 
 def _catalogue(totals: SessionTotals) -> dict[str, Any]:
     """What the page says of the asset whatever is in it."""
-    meaning = "Tokens of all answers of the conversation; on its owner's row, 0 on others."
+    meaning = (
+        "Tokens of all answers of the conversation; on its owner's row, 0 on others.\n\nIncludes answers of "
+        "every day, those of days that are not computed too. Excludes helpers answered from a cache; "
+        "unmetered and refused answers add 0."
+    )
     return {
         "runbook": dg.MetadataValue.md(_WHEN_RED),
         "dagster/table_name": totals.table,

@@ -20,7 +20,7 @@ POINTS: Final = {
     "locked": "  clock := usage_private.now();",
     "looked": "  is_raw := step.below is null",
     "read": "where (replace_tokens.written_user is null or computed.user_id = replace_tokens.written_user)",
-    "written": "  select sums.* into strict stored",
+    "written": "  if led.state is distinct from 'sealed' or written.inserted",
 }
 """Where a run stops: before and after its own lock; before, within and after the statement that writes."""
 CALLED: Final = "called"

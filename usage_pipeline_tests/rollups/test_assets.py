@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from usage_pipeline.definitions import defs
-from usage_pipeline.derived.ladder import LADDER
+from usage_pipeline.derived.ladder import LADDER, ROLLUPS, Step
 from usage_pipeline.periods import partitions
 from usage_pipeline.rollups import functions, runs
 from usage_pipeline.rollups.assets import tokens_daily
-from usage_pipeline.rollups.columns import USER_TOKEN_USAGE
+from usage_pipeline.rollups.token_columns import USER_TOKEN_USAGE
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse import backfills
 from usage_pipeline.warehouse.connections import Role, Warehouse
@@ -325,6 +325,41 @@ def test_what_the_catalogue_says_of_an_asset() -> None:
     assert {file.name for file in files} == {
         "assets.py", "run_tokens.sql", "replace_tokens.sql", "tokens_of_window.sql",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("step", LADDER, ids=lambda step: str(step.rollup.name))
+def test_a_derived_asset_comes_from_the_one_below(step: Step) -> None:
+    """Lineage that jumps over the days sends an analyst to rows that no week was ever made from."""
+    shown = defs.resolve_assets_def(dg.AssetKey(step.rollup.name)).get_asset_spec().metadata
+    below = f"tokens_{step.below}"
+    lineage = shown["dagster/column_lineage"].deps_by_column
+    read = {(dep.asset_key.to_user_string(), dep.column_name) for deps in lineage.values() for dep in deps}
+    assert {table for table, _ in read} == {below}
+    assert {column for _, column in read} <= {each.name for each in USER_TOKEN_USAGE}
+    rows = {each.data["column"]: each.data[f"made from {below}"] for each in shown["columns_from"].records}
+    assert rows["conversation_count"] == "distinct ← conversation_ids"
+    assert rows["total_tokens"] == "sum ← total_tokens"
+
+
+@pytest.mark.parametrize("name", ROLLUPS)
+def test_every_column_says_what_counts(name: str) -> None:
+    """A number of which nobody knows what is in it is compared with another that holds something else."""
+    shown = defs.resolve_assets_def(dg.AssetKey(name)).get_asset_spec().metadata
+    for column in shown["dagster/column_schema"].columns:
+        meaning, _, extent = column.description.partition("\n\n")
+        assert meaning.endswith("."), column.name
+        assert extent.endswith("."), column.name
+        if column.type == "bigint":
+            assert "Includes" in extent, column.name
+            assert "xcludes" in extent, column.name
+    words = {
+        "tokens_daily": "day",
+        "tokens_weekly": "week",
+        "tokens_monthly": "month",
+        "tokens_yearly": "year",
+    }
+    texts = " ".join(column.description for column in shown["dagster/column_schema"].columns)
+    assert f"answer of the {words[name]}," in texts
 
 
 def test_functions_that_changed_do_not_go_on_with_what_others_began(

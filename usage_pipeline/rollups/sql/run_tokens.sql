@@ -210,7 +210,7 @@ begin
   if led.state = 'sealed' then
     select sums.* into strict stored from usage_private.stored_tokens(step.period_type, p_start, ends) sums;
     -- what was altered would look like what the source has lost, be kept, and be sealed anew
-    if p_intent <> 'accept' and stored.checksum <> led.checksum
+    if (p_intent <> 'accept' or p_user is not null) and stored.checksum <> led.checksum
       and pg_catalog.split_part(stored.checksum, ':', 1) = pg_catalog.split_part(led.checksum, ':', 1)
     then
       raise exception '% of % is sealed, and its rows were altered since', p_rollup, key

@@ -1,0 +1,150 @@
+"""What would store a wrong number is refused where it would be stored, and nothing of it stands."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Final
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from usage_pipeline.periods.calendar import Grain, midnight, window
+from usage_pipeline.refusals import Refusal
+from usage_pipeline.rollups import tokens
+from usage_pipeline.warehouse import horizon
+from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline_tests.factories import Chat
+from usage_pipeline_tests.rollups.checking import alter_rows, look, stored, unguarded
+from usage_pipeline_tests.serving.history import START, History
+
+TODAY: Final = date(2026, 1, 26)
+SEALED: Final = date(2026, 1, 14)
+OPEN: Final = date(2026, 1, 21)
+ADA: Final = UUID(int=1)
+SPOIL: Final = """
+create function public.spoil() returns trigger language plpgsql as $$ begin {fault}; return new; end $$;
+create trigger spoil before insert or update on usage.user_token_usage
+for each row execute function public.spoil()
+"""
+
+
+@pytest.fixture
+def history(chat: Chat, warehouse: Warehouse) -> History:
+    """An answer of Ada's and one of nobody's every day; days and weeks up to 18 January are sealed."""
+    chat.connection.execute("insert into auth.users (id) values (%s)", [ADA])
+    found = History(chat, warehouse)
+    found.clock(TODAY)
+    every = [START + timedelta(days=number) for number in range((TODAY - START).days + 1)]
+    found.answers(every, user=ADA)
+    found.answers(every)
+    found.compute_all(TODAY)
+    return found
+
+
+@pytest.fixture
+def superuser(server: Server, database: str) -> Iterator[psycopg.Connection]:
+    with unguarded(server, database) as connection:
+        yield connection
+
+
+def restate(warehouse: Warehouse, intent: str, user: UUID | None = None) -> None:
+    period = window(Grain.DAILY, SEALED)
+    tokens.run(warehouse, Grain.DAILY, period, "test", intent=intent, user_id=user, reason="altered")
+
+
+@pytest.mark.parametrize(
+    "change", [f"message_count = 3 where user_id = '{ADA}'", "total_tokens = total_tokens + 1"]
+)
+def test_days_that_were_altered_do_not_climb(
+    history: History, warehouse: Warehouse, superuser: psycopg.Connection, change: str
+) -> None:
+    """Once in the week, the month and the year, a wrong number is everywhere."""
+    alter_rows(superuser, "tokens_daily", OPEN, change)
+    before = stored(superuser)
+    for grain in (Grain.WEEKLY, Grain.MONTHLY):
+        with pytest.raises(Refusal) as refused:
+            history.compute(grain, OPEN)
+        assert "the rows of tokens_daily hold" in refused.value.line("usage-pipeline")
+        assert "Fix: usage-pipeline backfill tokens_daily --from 2026-01-" in refused.value.line(
+            "usage-pipeline"
+        )
+        assert "--to 2026-01-2" in refused.value.line("usage-pipeline")
+    assert stored(superuser) == before
+    history.compute(Grain.DAILY, OPEN)
+    history.compute(Grain.WEEKLY, OPEN)
+    assert look(warehouse, "tokens_weekly", "ladder", OPEN).passed
+
+
+@pytest.mark.parametrize("intent", ["run", "restate"])
+def test_a_sealed_day_that_was_altered_is_not_sealed_anew(
+    history: History, warehouse: Warehouse, superuser: psycopg.Connection, intent: str
+) -> None:
+    """More than the source has looks like what the source lost: it would be kept, under a new checksum."""
+    alter_rows(superuser, "tokens_daily", SEALED, f"total_tokens = 1000 where user_id = '{ADA}'")
+    before = stored(superuser)
+    with pytest.raises(Refusal) as refused:
+        restate(warehouse, intent)
+    sealed = "tokens_daily of 2026-01-14 is sealed, and its rows were altered since"
+    held = "its 2 rows hold 1015 tokens, the 2 that were sealed held 30"
+    fix = "restate tokens_daily --from 2026-01-14 --to 2026-01-14 --reason WHY --accept-loss --dry-run"
+    said = f"{sealed}: {held}. Fix: usage-pipeline {fix} shows what the source says"
+    assert refused.value.line("usage-pipeline") == said
+    assert stored(superuser) == before
+    assert not look(warehouse, "tokens_daily", "sealed_unchanged", SEALED).passed
+
+
+def test_what_its_source_says_takes_its_place_and_is_recorded(
+    history: History, warehouse: Warehouse, superuser: psycopg.Connection
+) -> None:
+    """For all of its users: of one alone, what was altered of another would be sealed."""
+    alter_rows(superuser, "tokens_daily", SEALED, f"total_tokens = 1000 where user_id = '{ADA}'")
+    with pytest.raises(Refusal, match="altered since"):
+        restate(warehouse, "accept", UUID(int=0))
+    restate(warehouse, "accept")
+    assert look(warehouse, "tokens_daily", "sealed_unchanged", SEALED).passed
+    changes = superuser.execute(
+        "select user_id, before ->> 'total_tokens', after ->> 'total_tokens' from usage.restatements"
+    )
+    assert changes.fetchall() == [(ADA, "1000", "15")]
+
+
+def test_a_sealed_day_whose_source_is_gone_stays_red(
+    history: History, warehouse: Warehouse, superuser: psycopg.Connection
+) -> None:
+    """A run that leaves the day as it stands must not take what stands for what was sealed."""
+    with warehouse.begin(Role.WRITER) as connection:
+        horizon.declare(connection, "tokens", midnight(SEALED + timedelta(days=1)))
+    history.compute(Grain.DAILY, SEALED)
+    alter_rows(superuser, "tokens_daily", SEALED, "gone")
+    with pytest.raises(Refusal, match="altered since") as refused:
+        history.compute(Grain.DAILY, SEALED)
+    assert refused.value.line("usage-pipeline").endswith(
+        "Fix: its source is gone: restore its rows from a backup"
+    )
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "new.unmetered_message_count := 1",
+        "new.refused_message_count := 1",
+        "new.user_id := case new.user_id when '00000000-0000-0000-0000-000000000000' then gen_random_uuid()"
+        " else new.user_id end",
+    ],
+)
+def test_an_answer_is_stored_as_what_it_is(
+    history: History, superuser: psycopg.Connection, fault: str
+) -> None:
+    """As many answers as the source has, and one of them as another: the first sum alone says nothing."""
+    superuser.execute("set session_replication_role = origin")
+    superuser.execute(SPOIL.format(fault=fault).encode())
+    tomorrow = TODAY + timedelta(days=1)
+    history.clock(tomorrow)
+    for user in (ADA, None):
+        history.answers([tomorrow], user=user)
+    before = stored(superuser)
+    with pytest.raises(Refusal) as refused:
+        history.compute(Grain.DAILY, tomorrow)
+    assert "was not stored: the source has 2 answers, 2 were computed" in refused.value.line("usage-pipeline")
+    assert stored(superuser) == before
