@@ -80,9 +80,9 @@ def _fix(check: Check, rollup: Rollup, broken: Sequence[Row]) -> str:
 
 
 def _table(rollup: Rollup, broken: Sequence[Row]) -> dg.TableMetadataValue:
+    """The period and what is wrong with it: a column for each number would push the page aside."""
     records = [
-        dg.TableRecord({"period": _key(rollup, row), "why": str(row["why"]), **_plain(row)})
-        for row in broken[:SHOWN]
+        dg.TableRecord({"period": _key(rollup, row), "why": str(row["why"])}) for row in broken[:SHOWN]
     ]
     return dg.MetadataValue.table(records)
 
@@ -92,10 +92,6 @@ def _numbers(rows: Sequence[Row]) -> dict[str, int | float]:
     names = [name for name in (rows[0] if rows else ()) if name not in _WORDS]
     each = {name: [row[name] for row in rows if row[name] is not None] for name in names}
     return {name: _number(sum(found)) for name, found in each.items() if found}
-
-
-def _plain(row: Row) -> dict[str, int | float]:
-    return {name: _number(value) for name, value in row.items() if name not in _WORDS and value is not None}
 
 
 def _number(value: int | Decimal) -> int | float:
