@@ -30,7 +30,7 @@ _BACKFILL: Final = (
 )
 _HALT: Final = """
 create or replace function public.halt() returns trigger language plpgsql as
-$$ begin perform pg_advisory_xact_lock_shared(1); return new; end $$;
+$$ begin set local lock_timeout = 0; perform pg_advisory_xact_lock_shared(1); return new; end $$;
 create or replace trigger halt before update on usage.rollup_ledger for each row
 when (new.rollup = {rollup} and new.period_start = {start}) execute function public.halt()
 """

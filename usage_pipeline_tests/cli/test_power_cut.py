@@ -111,9 +111,10 @@ def test_a_typed_backfill(own: Own) -> None:
     command = ("backfill", "all", "--from", str(DAYS[0]), "--to", str(DAYS[-1]))
     with up(own.checkout) as address, own.superuser() as superuser:
         first = launched_once(own, address)
-        with halted(superuser, "tokens_daily", HALTED) as is_halted:
+        with halted(superuser, "tokens_daily", DAYS[-1]) as is_halted:
             typed = own.checkout.start(*command)
             until(lambda: is_halted() and len(own.ledger()) == len(DAYS) - 1)
+            until(lambda: first not in own.ledger().values())
             finished = own.ledger()
             (killed,) = set(runs(address)) - {first}
             assert runs(address)[killed]["status"] == "STARTED"
@@ -124,7 +125,7 @@ def test_a_typed_backfill(own: Own) -> None:
         assert own.ledger() == finished
         assert own.stored() == {"daily": (len(DAYS) - 1, 15 * (len(DAYS) - 1))}
         assert own.listed()["state"] == "interrupted"
-        page = launch(address, HALTED)
+        page = launch(address, DAYS[-1])
         until(lambda: runs(address)[page]["status"] == "SUCCESS", seconds=60)
         assert set(runs(address)) == {first, killed, page}
         done = verb(own.checkout, *command)
