@@ -32,16 +32,18 @@ def as_fix(hint: str) -> str:
     return hint.replace("usage-pipeline ", "$ ")
 
 
-def of_system(error: OSError) -> Refusal:
-    """What the operating system did not let us do."""
-    place = "the output" if error.filename is None else f"{error.filename}"
+def of_system(error: OSError, *, place: str = "", elsewhere: str = "USAGE_HOME") -> Refusal:
+    """What the operating system did not let us do, at which place, and how another one is named."""
+    at = place or ("the output" if error.filename is None else f"{error.filename}")
     why = error.strerror or type(error).__name__
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Refusal(f"no room is left for {place}", why=why, fix="make room, then run it again")
+        return Refusal(f"no room is left for {at}", why=why, fix="make room, then run it again")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return Refusal(
-            f"{place} is closed to this account",
+            f"{at} is closed to this account",
             why=why,
-            fix="give it the right to read and write there, or name another folder with USAGE_HOME",
+            fix=f"give it the right to read and write there, or name another folder with {elsewhere}",
         )
+    if place:
+        return Refusal(f"{at} cannot be written", why=why, fix=f"name another folder with {elsewhere}")
     return Refusal(str(error), fix="see that it can be read and written")

@@ -50,15 +50,13 @@ def rollback(to: str | None, into: Path | None, yes: bool) -> None:
             raise way_back.not_agreed(way, into)
         folder = (into or found.home / _FOLDER).absolute()
         _tell(way, folder)
-        is_agreed = yes or (asked.is_terminal() and asked.agrees("Go on?", default=not way.filled))
-        if asked.is_terminal() and not is_agreed:
+        if not yes and asked.is_terminal() and not asked.agrees("Go on?", default=not way.filled):
             console.narrate("Nothing was rolled back.")
             return
         with console.step("rolled back") as words:
-            done = way_back.perform(warehouse, wanted, to, folder, is_agreed=is_agreed)
+            done = way_back.perform(warehouse, wanted, to, folder, way)
             words.append(f"stands at {way.target}")
-    if done is not None:
-        _tell_way_back(done)
+    _tell_way_back(done)
 
 
 @click.command(no_args_is_help=True)

@@ -1,6 +1,5 @@
 """Files of rows that a rollback took away: a line that says what they are, then the rows as text."""
 
-import errno
 import hashlib
 import os
 from collections.abc import Iterator
@@ -9,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from usage_pipeline import refusals
 from usage_pipeline.refusals import REFUSED, Refusal
 from usage_pipeline.warehouse.rowheads import Head
 
@@ -85,7 +85,10 @@ def writing(folder: Path, head: Head) -> Iterator[Body]:
 def prepare(folder: Path) -> None:
     """Make the folder, for its owner alone, if there is none."""
     with _told(folder):
+        made = [each for each in (folder, *folder.parents) if not each.exists()]
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in made:
+            settle(each.parent)
 
 
 def settle(folder: Path) -> None:
@@ -130,9 +133,5 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise Refusal(
-            f"{path} cannot be written, and nothing was dropped",
-            why=error.strerror or type(error).__name__,
-            fix=f"{'make room there, or ' if is_full else ''}name another folder with --into",
-        ) from None
+        told = refusals.of_system(error, place=str(path), elsewhere="--into")
+        raise Refusal(f"{told.what}, and nothing was dropped", why=told.why, fix=told.fix) from None

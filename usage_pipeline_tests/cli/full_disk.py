@@ -60,12 +60,12 @@ class Own:
     def __init__(self, server: Server, checkout: Checkout) -> None:
         self.server, self.checkout = server, checkout
 
-    def backfill(self) -> Done:
+    def __call__(self, *words: str) -> Done:
         url = self.server.url(embedded.DATABASE).render_as_string()
-        return self.checkout.usage_pipeline(
-            "backfill", "tokens_daily", "--from", f"{FIRST:%Y-%m-%d}", "--to", "yesterday",
-            USAGE_DATABASE_URL=url, USAGE_START=f"{FIRST:%Y-%m-%d}",
-        )  # fmt: skip
+        return self.checkout.usage_pipeline(*words, USAGE_DATABASE_URL=url, USAGE_START=f"{FIRST:%Y-%m-%d}")
+
+    def backfill(self) -> Done:
+        return self("backfill", "tokens_daily", "--from", f"{FIRST:%Y-%m-%d}", "--to", "yesterday")
 
     def fill(self) -> str:
         """The application's rows, and the first day computed."""
@@ -142,12 +142,35 @@ def the_same_command_with_room(own: Own) -> str:
     return done.said.strip()
 
 
+def a_rollback_without_room(own: Own, disk: Disk) -> str:
+    """The files stand on a disk of their own, which takes the first of them and not the next."""
+    down = ("migrate", "rollback", "--to", "base", "--yes", "--into", str(disk.folder))
+    full = own(*down)
+    line = full.said.splitlines()[-1]
+    assert (full.code, full.out) == (1, ""), full.said
+    assert "nothing was dropped" in line
+    assert "Fix: make room, then run it again" in line
+    assert "Traceback" not in full.said
+    assert list(disk.folder.iterdir()) == []
+    own.require_whole()
+    disk.mount("remount", "size=10m")
+    done = own(*down)
+    assert done.code == 0, done.said
+    assert own("migrate", "apply").code == 0
+    assert own("migrate", "restore", *done.out.splitlines()).code == 0
+    own.require_whole()
+    return line
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="usage-full-disk-") as name:
         server = embedded.of(Path(name) / "served")
         server.folder.mkdir(mode=0o755)
         disk = Disk(server.folder)
         disk.mount("size=10m")
+        saved = Disk(Path(name) / "saved")
+        saved.folder.mkdir()
+        saved.mount("size=16k")
         checkout = stack.copy(Path(name) / "checkout")
         own = Own(server, checkout)
         acts: list[Callable[[], str]] = [
@@ -156,13 +179,14 @@ def main() -> None:
             lambda: a_backfill_without_room(own, disk),
             lambda: a_backfill_without_room_for_the_log(own, disk),
             lambda: the_same_command_with_room(own),
+            lambda: a_rollback_without_room(own, saved),
         ]
         try:
             for act in acts:
                 print(act(), flush=True)
         finally:
             embedded.stop(server)
-            subprocess.run(["umount", str(server.folder)], check=True)
+            subprocess.run(["umount", str(server.folder), str(saved.folder)], check=True)
             server.folder.rmdir()
             embedded.remove(embedded.of(checkout.folder / ".usage"))
 

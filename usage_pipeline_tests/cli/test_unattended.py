@@ -1,13 +1,9 @@
-"""The switch of what runs by itself, and a stack that is killed, on a database of one's own."""
+"""The switch of what runs by itself, and the night that it is for, on a database of one's own."""
 
 import json
-import os
-import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -19,20 +15,15 @@ from usage_pipeline.demo import loading
 from usage_pipeline.warehouse import embedded
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests import stack
+from usage_pipeline_tests.cli.own_stack import runs, until, up
 from usage_pipeline_tests.cli.test_up import bare_url, facts, verb
 from usage_pipeline_tests.conftest import cloned
 from usage_pipeline_tests.factories import Chat
-from usage_pipeline_tests.stack import Checkout, Started
+from usage_pipeline_tests.stack import Checkout
 
 pytestmark = pytest.mark.stack
 
 TODAY = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-LAUNCH = (
-    "mutation launch($run: ExecutionParams!) { launchRun(executionParams: $run)"
-    " { ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }"
-)
-RUNS = "{ runsOrError(limit: 20) { ... on Runs { results { runId status tags { key value } } } } }"
-
 MATERIALIZED = (
     "{ assetsOrError { ... on AssetConnection { nodes {"
     " key { path } assetMaterializations(limit: 100) { partition } } } } }"
@@ -53,18 +44,6 @@ def own(server: Server) -> Iterator[tuple[Checkout, psycopg.Connection]]:
             yield checkout, superuser
 
 
-@contextmanager
-def up(checkout: Checkout) -> Iterator[tuple[Started, str]]:
-    """The stack, and the address of its page."""
-    started = checkout.start("up", "--no-open")
-    started.standing()
-    try:
-        yield started, str(facts(verb(checkout, "status", "--json"))["page"]["address"])
-    finally:
-        if started.process.poll() is None:
-            started.end()
-
-
 def automation(checkout: Checkout, *words: str) -> dict[str, Any]:
     done = verb(checkout, "automation", *words, "--json")
     assert done.code == 0, done.said
@@ -72,18 +51,11 @@ def automation(checkout: Checkout, *words: str) -> dict[str, Any]:
     return found
 
 
-def until(look: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not look():
-        assert time.monotonic() < deadline
-        time.sleep(0.5)
-
-
 def test_the_switch(own: tuple[Checkout, psycopg.Connection]) -> None:
     """Off until somebody says so; what is said holds while a stack runs, and at its next start."""
     checkout, _ = own
     assert (automation(checkout)["on"], automation(checkout)["stack_runs"]) == (False, False)
-    with up(checkout) as (_, address):
+    with up(checkout) as address:
         assert automation(checkout) | {"on": False, "stack_runs": True} == automation(checkout)
         assert automation(checkout, "on")["on"] is True
         assert graphql.sensor(address, "automation")[0] is True
@@ -94,7 +66,7 @@ def test_the_switch(own: tuple[Checkout, psycopg.Connection]) -> None:
         assert "what is due at" in shown
     assert automation(checkout)["on"] is True
     assert automation(checkout, "off")["on"] is False
-    with up(checkout) as (_, address):
+    with up(checkout) as address:
         assert graphql.sensor(address, "automation")[0] is False
         assert "automation on" in verb(checkout, "automation").out
 
@@ -110,7 +82,7 @@ def test_a_real_night(own: tuple[Checkout, psycopg.Connection]) -> None:
     done = checkout.run([sys.executable, "-m", "usage_pipeline_tests.cli.last_look", "24"], 60, **given)
     assert done.code == 0, done.said
     days = [(TODAY - timedelta(days=number)).date().isoformat() for number in (2, 1, 0)]
-    with up(checkout) as (_, address):
+    with up(checkout) as address:
         until(lambda: done_partitions(address).get("tokens_yearly", []) != [], seconds=300)
         until(lambda: all(run["status"] == "SUCCESS" for run in runs(address).values()))
         found = done_partitions(address)
@@ -130,67 +102,3 @@ def done_partitions(address: str) -> dict[str, list[str]]:
         if keys:
             found[node["key"]["path"][0]] = keys
     return found
-
-
-def test_killed_with_everything_a_run_of_the_page_is_taken_up_again(
-    own: tuple[Checkout, psycopg.Connection],
-) -> None:
-    """Dagster would wait for it for two hours, and start nothing of its grain meanwhile."""
-    checkout, superuser = own
-    superuser.execute(
-        "create function public.slowly() returns trigger language plpgsql as"
-        " $$ begin perform pg_sleep(120); return new; end $$"
-    )
-    superuser.execute(
-        "create trigger slowly before update on usage.rollup_ledger"
-        " for each row execute function public.slowly()"
-    )
-    yesterday = (TODAY - timedelta(days=1)).date()
-    with up(checkout) as (_, address):
-        killed = launch(address, yesterday)
-        until(lambda: "usage/process_of" in runs(address)[killed]["tags"])
-        for pid in checkout.processes():
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-    superuser.execute("drop function public.slowly() cascade")
-    superuser.execute(
-        "select pg_terminate_backend(pid) from pg_stat_activity"
-        " where datname = current_database() and pid <> pg_backend_pid()"
-    )
-    with up(checkout) as (_, address):
-        assert runs(address)[killed]["status"] == "FAILURE"
-
-        def is_done() -> bool:
-            return any(run["status"] == "SUCCESS" for run in runs(address).values())
-
-        until(is_done)
-        other = launch(address, yesterday - timedelta(days=1))
-        until(lambda: runs(address)[other]["status"] == "SUCCESS")
-    found = superuser.execute(
-        "select period_start, source_rows from usage.rollup_ledger where rollup = 'tokens_daily' order by 1"
-    ).fetchall()
-    assert [(start.astimezone(UTC).date(), count) for start, count in found] == [
-        (yesterday - timedelta(days=1), 1), (yesterday, 1),
-    ]  # fmt: skip
-
-
-def launch(address: str, day: date) -> str:
-    """As the page's button does; the run's id."""
-    selector = {
-        "repositoryLocationName": graphql.LOCATION, "repositoryName": "__repository__",
-        "jobName": "__ASSET_JOB", "assetSelection": [{"path": ["tokens_daily"]}],
-    }  # fmt: skip
-    tags = {"tags": [{"key": "dagster/partition", "value": day.isoformat()}]}
-    wanted = {"selector": selector, "executionMetadata": tags, "runConfigData": {}}
-    answer = graphql.ask(address, LAUNCH, {"run": wanted})["launchRun"]
-    assert "run" in answer, answer
-    return str(answer["run"]["runId"])
-
-
-def runs(address: str) -> dict[str, dict[str, Any]]:
-    """Every run, its status and its tags."""
-    found = graphql.ask(address, RUNS)["runsOrError"]["results"]
-    return {
-        run["runId"]: {"status": run["status"], "tags": {tag["key"]: tag["value"] for tag in run["tags"]}}
-        for run in found
-    }

@@ -195,14 +195,21 @@ def test_rows_are_not_dropped_unless_that_is_said(stand: Stand) -> None:
     assert list(stand.folder.iterdir()) == []
 
 
-def test_rows_that_came_after_the_plan_are_not_dropped_either(stand: Stand) -> None:
-    """What was empty when it was looked at was never asked about."""
-    before = stand.everything()
+def test_what_changed_since_it_was_agreed_to_stays(stand: Stand) -> None:
+    """One down is another one once somebody else went it; what was empty was never asked about."""
     warehouse = Warehouse(stand.server.url(stand.database))
-    with pytest.raises(Refusal, match="it would drop"):
-        rollback.perform(warehouse, WANTED, None, stand.folder, is_agreed=False)
+    agreed = rollback.plan(warehouse, WANTED, None)
+    assert agreed is not None
+    stand.down()
+    before = stand.everything()
+    with pytest.raises(Refusal, match="somebody else migrated"):
+        rollback.perform(warehouse, WANTED, None, stand.folder, agreed)
+    empty = way_down.WayDown("0003", "0002", (), (), (), ())
+    with pytest.raises(Refusal, match="a table that was empty holds rows now"):
+        rollback.perform(warehouse, WANTED, None, stand.folder, empty)
     warehouse.dispose()
     assert stand.everything() == before
+    assert not list(stand.folder.glob("*.rows"))
 
 
 def test_what_is_empty_goes_without_a_word(stand: Stand) -> None:
@@ -423,7 +430,7 @@ def test_a_folder_that_takes_nothing(stand: Stand, monkeypatch: pytest.MonkeyPat
         refused(stand(*into, str(stand.folder / "small")), 1, "cannot be written", "File too large")
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        refused(stand(*into, str(stand.folder / "full")), 1, "No space left", "make room there")
+        refused(stand(*into, str(stand.folder / "full")), 1, "no room is left for", "nothing was dropped")
     assert stand.everything() == before
     assert sorted(each.name for each in stand.folder.rglob("*")) == ["file", "full", "small"]
 

@@ -36,17 +36,18 @@ def plan(warehouse: Warehouse, wanted: Sequence[FunctionFile], to: str | None) -
 
 
 def perform(
-    warehouse: Warehouse, wanted: Sequence[FunctionFile], to: str | None, folder: Path, *, is_agreed: bool
-) -> RolledBack | None:
-    """Save, then undo, all or nothing; the files stay where nobody knows whether the end was reached."""
+    warehouse: Warehouse, wanted: Sequence[FunctionFile], to: str | None, folder: Path, agreed: WayDown
+) -> RolledBack:
+    """Save, then undo, all or nothing; the files stay where nobody knows whether the end was reached.
+
+    It looks again: nothing was held while somebody read what was planned, and thought it over.
+    """
     files: list[Path] = []
     try:
         with warehouse.begin(Role.LOGIN) as connection:
             way = way_down.look(connection, wanted, to)
-            if way is None:
-                return None
-            if way.filled and not is_agreed:
-                raise not_agreed(way)
+            if way is None or way.goes_beyond(agreed):
+                raise _not_as_agreed()
             with _removed_unless_done(files):
                 for loss in way.filled:
                     files.append(_save(connection, loss, way.current, folder, warehouse.place))
@@ -66,6 +67,15 @@ def not_agreed(way: WayDown, into: Path | None = None) -> Refusal:
         f"nothing was rolled back: it would drop {what}",
         why="nobody is there to be asked",
         fix=f"$ migrate rollback --to {way.target}{folder} --yes (it saves them in files first)",
+        exit_code=REFUSED,
+    )
+
+
+def _not_as_agreed() -> Refusal:
+    return Refusal(
+        "nothing was rolled back",
+        why="somebody else migrated meanwhile, or a table that was empty holds rows now",
+        fix="run it again, to see what would go",
         exit_code=REFUSED,
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from sqlalchemy import Connection
 
@@ -46,6 +47,13 @@ class WayDown:
     def filled(self) -> tuple[Loss, ...]:
         """What goes and holds rows."""
         return tuple(loss for loss in self.losses if loss.rows)
+
+    def goes_beyond(self, seen: Self) -> bool:
+        """Whether it leads elsewhere than what was seen, or takes rows of what had none."""
+        known = {loss.what for loss in seen.filled}
+        return (self.current, self.target) != (seen.current, seen.target) or any(
+            loss.what not in known for loss in self.filled
+        )
 
 
 def look(connection: Connection, wanted: Sequence[FunctionFile], to: str | None) -> WayDown | None:
