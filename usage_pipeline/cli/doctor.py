@@ -1,6 +1,6 @@
 """`doctor`: looks at the database and the stack, and says how to mend what it finds. It changes nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -11,6 +11,7 @@ from usage_pipeline.refusals import ATTENTION
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import session
 from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.poolers import Mode
 
 if TYPE_CHECKING:
     from usage_pipeline.warehouse.findings import Finding
@@ -24,13 +25,17 @@ _REMEDIES: Final = {True: "Advice", False: "Fix"}
 @click.pass_context
 def doctor(context: click.Context, as_json: bool) -> None:
     """Look for what hinders the database or the stack, and say how to mend it; exit 3 if anything does."""
-    told = []
+    told, pending = [], []
     with session.opened(read_only=True) as (found, warehouse):
         for name, finding in _findings(found, warehouse):
-            if not as_json:
+            if finding.is_pending:
+                pending.append(name)
+            elif not as_json:
                 _show(name, finding)
             told.append({"name": name, "ok": finding.ok, "found": finding.found, "fix": _typed(finding.fix)})
     is_sound = all(each["ok"] for each in told)
+    if pending and not as_json:
+        _show_pending(pending)
     if as_json:
         console.emit_json(told, needs_attention=not is_sound)
     context.exit(0 if is_sound else ATTENTION)
@@ -45,9 +50,10 @@ def _findings(found: Settings, warehouse: Warehouse) -> Iterator[tuple[str, "Fin
 
     way = health.WAY.finding(found, warehouse)
     yield health.WAY.name, way
+    lets_in = way.ok or warehouse.pooler is Mode.TRANSACTION
     unknown = Finding(False, "not looked at: the database does not let us in")
     for check in (*health.CHECKS, *schema.CHECKS, *source.CHECKS, *capacity.CHECKS):
-        can_ask = way.ok or not check.asks_database
+        can_ask = lets_in or not check.asks_database
         yield check.name, check.finding(found, warehouse) if can_ask else unknown
 
 
@@ -55,6 +61,12 @@ def _show(name: str, finding: "Finding") -> None:
     click.echo(f"{_MARKS[finding.ok]} {name:<14} {console.printable(finding.found)}")
     for line in (_typed(finding.fix) or "").splitlines():
         click.echo(f"  {_REMEDIES[finding.ok]}: {console.printable(line)}")
+
+
+def _show_pending(names: Sequence[str]) -> None:
+    """One line for all that would say the same: the fix stands below what waits for it."""
+    apply = f"{settings.program()} migrate apply"
+    click.echo(f"{_MARKS[False]} {'not yet':<14} {', '.join(names)}: can be looked at once `{apply}` has run")
 
 
 def _typed(fix: str | None) -> str | None:

@@ -6,18 +6,21 @@ from dataclasses import dataclass
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.failures import Pending
 
 
 @dataclass(frozen=True)
 class Finding:
     """What was found, and the commands or SQL that mend it, a line each; where all is well they are advice.
 
-    A `$ ` stands before a verb of ours, as in a refusal.
+    A `$ ` stands before a verb of ours, as in a refusal. `is_pending`: it is about what `migrate apply`
+    makes, and can be looked at once that has run.
     """
 
     ok: bool
     found: str
     fix: str | None = None
+    is_pending: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,4 +37,5 @@ class Check:
             return self.look(found, warehouse)
         except Refusal as refusal:
             why = f": {refusal.why}" if refusal.why else ""
-            return Finding(False, f"{refusal.what}{why}", refusal.fix or None)
+            pending = isinstance(refusal, Pending)
+            return Finding(False, f"{refusal.what}{why}", refusal.fix or None, is_pending=pending)

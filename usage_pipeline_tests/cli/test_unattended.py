@@ -54,12 +54,12 @@ def own(server: Server) -> Iterator[tuple[Checkout, psycopg.Connection]]:
 
 
 @contextmanager
-def up(checkout: Checkout) -> Iterator[tuple[Started, str]]:
+def up(checkout: Checkout, **given: str) -> Iterator[tuple[Started, str]]:
     """The stack, and the address of its page."""
-    started = checkout.start("up", "--no-open")
+    started = checkout.start("up", "--no-open", **given)
     started.standing()
     try:
-        yield started, str(facts(verb(checkout, "status", "--json"))["page"]["address"])
+        yield started, str(facts(verb(checkout, "status", "--json", **given))["page"]["address"])
     finally:
         if started.process.poll() is None:
             started.end()
