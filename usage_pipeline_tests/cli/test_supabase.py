@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import quote
 
 import psycopg
@@ -23,6 +23,7 @@ from usage_pipeline_tests.servers import Kind
 from usage_pipeline_tests.stack import Checkout, Done
 from usage_pipeline_tests.supabase import project as supabase
 from usage_pipeline_tests.supabase.project import PASSWORD, VISITORS, Project
+from usage_pipeline_tests.verbs import Verbs
 
 pytestmark = pytest.mark.stack
 
@@ -75,6 +76,12 @@ def typed(checkout: Checkout, url: str, *words: str) -> Done:
     done = checkout.usage_pipeline(*words, USAGE_DATABASE_URL=url)
     assert not reveals(done.out + done.said), words
     return done
+
+
+class Looks(Protocol):
+    """A verb that only looks, on the direct way unless another is given."""
+
+    def __call__(self, *words: str, url: str | None = None) -> Done: ...
 
 
 def reveals(text: str) -> bool:
@@ -130,14 +137,28 @@ def shared(own: Own) -> Iterator[str]:
         yield url
 
 
-def test_it_was_the_server_that_debian_has(own: Own) -> None:
+@pytest.fixture
+def looks(own: Own, verbs: Verbs) -> Looks:
+    """Typed in this process, which knows the stack's folder and its first day."""
+    home, start = str(own.checkout.folder / ".usage"), str(own.story.first_day)
+
+    def typed_here(*words: str, url: str | None = None) -> Done:
+        url = url or own.project.url
+        done = verbs(*words, USAGE_HOME=home, USAGE_START=start, USAGE_DATABASE_URL=url)
+        assert not reveals(done.out + done.said), words
+        return done
+
+    return typed_here
+
+
+def test_it_was_the_server_that_debian_has(looks: Looks) -> None:
     """Elsewhere the same is shown on another version, and that must be told."""
     if lack := DEBIANS.lack():
         pytest.skip(lack)
-    assert facts(own("status", "--json"))["database"]["server_version"].startswith("15.")
+    assert facts(looks("status", "--json"))["database"]["server_version"].startswith("15.")
 
 
-def test_each_step_by_a_login_that_is_no_superuser(own: Own) -> None:
+def test_each_step_by_a_login_that_is_no_superuser(own: Own, looks: Looks) -> None:
     with own.project.connect() as connection:
         powers = b"select rolsuper, rolcreaterole, rolbypassrls from pg_roles where rolname = current_user"
         assert connection.execute(powers).fetchone() == (False, True, True)
@@ -148,7 +169,7 @@ def test_each_step_by_a_login_that_is_no_superuser(own: Own) -> None:
     assert "create policy usage_writer_reads on public.chat_messages_v2" in own.steps["init"].said
     assert "12 given" in own.steps["apply"].said
     assert f"{own.story.first_day} (the oldest answer)" in own.steps["apply"].said
-    assert own("migrate", "status").code == 0
+    assert looks("migrate", "status").code == 0
 
 
 def test_every_stored_number_is_what_was_put_in(own: Own) -> None:
@@ -170,7 +191,7 @@ def difference(url: str, told: Story) -> str | None:
         warehouse.dispose()
 
 
-def test_reading_behind_the_pooler_by_transaction(own: Own, shared: str) -> None:
+def test_reading_behind_the_pooler_by_transaction(own: Own, looks: Looks, shared: str) -> None:
     """Reports run where an application's own connections do; they say the same as on the direct way."""
     assert difference(shared, own.story) is None
     for words in (
@@ -181,10 +202,10 @@ def test_reading_behind_the_pooler_by_transaction(own: Own, shared: str) -> None
         ("sources", "--json"),
         ("restatements", "--json"),
     ):
-        behind, direct = own(*words, url=shared), own(*words)
+        behind, direct = looks(*words, url=shared), looks(*words)
         assert (behind.code, behind.out) == (direct.code, direct.out), behind.said
         assert behind.out
-    found = facts(own("status", "--json", url=shared))
+    found = facts(looks("status", "--json", url=shared))
     assert found["database"]["pooler"] == "transaction"
     assert found["computed"]["missing_days"] == 0
 
@@ -215,13 +236,13 @@ def ill(done: Done) -> dict[str, str]:
     return {each["name"]: each["found"] for each in found if not each["ok"]}
 
 
-def test_the_doctor_on_each_of_the_three_ways(own: Own, shared: str) -> None:
-    assert ill(own("doctor", "--json")) == {}
+def test_the_doctor_on_each_of_the_three_ways(own: Own, looks: Looks, shared: str) -> None:
+    assert ill(looks("doctor", "--json")) == {}
     with own.project.pooled("session") as url:
-        done = own("doctor", "--json", url=url)
+        done = looks("doctor", "--json", url=url)
         assert ill(done) == {}
         assert "through a pooler that keeps sessions" in done.out
-    found = ill(own("doctor", "--json", url=shared))
+    found = ill(looks("doctor", "--json", url=shared))
     assert list(found) == ["connection"]
     assert "a connection pooler in front of postgres" in found["connection"]
     assert "pools by transaction" in found["connection"]
