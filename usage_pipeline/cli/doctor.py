@@ -1,6 +1,7 @@
 """`doctor`: looks at the database and the stack, and says how to mend what it finds. It changes nothing."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -25,19 +26,20 @@ _REMEDIES: Final = {True: "Advice", False: "Fix"}
 @click.pass_context
 def doctor(context: click.Context, as_json: bool) -> None:
     """Look for what hinders the database or the stack, and say how to mend it; exit 3 if anything does."""
-    told, pending = [], []
+    told = []
+    waiting: defaultdict[str, list[str]] = defaultdict(list)
     with session.opened(read_only=True) as (found, warehouse):
         for name, finding in _findings(found, warehouse):
-            if finding.is_pending:
-                pending.append(name)
+            if finding.waits_for:
+                waiting[finding.waits_for].append(name)
             elif not as_json:
                 _show(name, finding)
             told.append({"name": name, "ok": finding.ok, "found": finding.found, "fix": _typed(finding.fix)})
     is_sound = all(each["ok"] for each in told)
-    if pending and not as_json:
-        _show_pending(pending)
     if as_json:
         console.emit_json(told, needs_attention=not is_sound)
+    else:
+        _show_waiting(waiting)
     context.exit(0 if is_sound else ATTENTION)
 
 
@@ -46,12 +48,12 @@ def _findings(found: Settings, warehouse: Warehouse) -> Iterator[tuple[str, "Fin
     from usage_pipeline.rollups import health as schema
     from usage_pipeline.sources import health as source
     from usage_pipeline.warehouse import capacity, health
-    from usage_pipeline.warehouse.findings import Finding
+    from usage_pipeline.warehouse.findings import LET_IN, Finding
 
     way = health.WAY.finding(found, warehouse)
     yield health.WAY.name, way
     lets_in = way.ok or warehouse.pooler is Mode.TRANSACTION
-    unknown = Finding(False, "not looked at: the database does not let us in")
+    unknown = Finding(False, "not looked at: the database does not let us in", waits_for=LET_IN)
     for check in (*health.CHECKS, *schema.CHECKS, *source.CHECKS, *capacity.CHECKS):
         can_ask = lets_in or not check.asks_database
         yield check.name, check.finding(found, warehouse) if can_ask else unknown
@@ -63,10 +65,12 @@ def _show(name: str, finding: "Finding") -> None:
         click.echo(f"  {_REMEDIES[finding.ok]}: {console.printable(line)}")
 
 
-def _show_pending(names: Sequence[str]) -> None:
-    """One line for all that would say the same: the fix stands below what waits for it."""
-    apply = f"{settings.program()} migrate apply"
-    click.echo(f"{_MARKS[False]} {'not yet':<14} {', '.join(names)}: can be looked at once `{apply}` has run")
+def _show_waiting(waiting: Mapping[str, Sequence[str]]) -> None:
+    """One line for all that would say the same; the fix stands below the finding that holds them up."""
+    for reason, names in waiting.items():
+        click.echo(
+            f"{_MARKS[False]} {'not yet':<14} {', '.join(names)}: to be looked at once {_typed(reason)}"
+        )
 
 
 def _typed(fix: str | None) -> str | None:

@@ -2,25 +2,29 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.failures import Pending
 
+APPLIED: Final = "`$ migrate apply` has run"
+LET_IN: Final = "the database lets us in"
+
 
 @dataclass(frozen=True)
 class Finding:
     """What was found, and the commands or SQL that mend it, a line each; where all is well they are advice.
 
-    A `$ ` stands before a verb of ours, as in a refusal. `is_pending`: it is about what `migrate apply`
-    makes, and can be looked at once that has run.
+    A `$ ` stands before a verb of ours, as in a refusal. `waits_for`: what must be before there is anything
+    to look at; a person is told that once for all that wait for the same.
     """
 
     ok: bool
     found: str
     fix: str | None = None
-    is_pending: bool = False
+    waits_for: str | None = None
 
 
 @dataclass(frozen=True)
@@ -37,5 +41,5 @@ class Check:
             return self.look(found, warehouse)
         except Refusal as refusal:
             why = f": {refusal.why}" if refusal.why else ""
-            pending = isinstance(refusal, Pending)
-            return Finding(False, f"{refusal.what}{why}", refusal.fix or None, is_pending=pending)
+            waits_for = APPLIED if isinstance(refusal, Pending) else None
+            return Finding(False, f"{refusal.what}{why}", refusal.fix or None, waits_for)

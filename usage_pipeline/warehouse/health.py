@@ -6,7 +6,7 @@ from typing import Final
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import dagster_tables, failures, statements, urls
 from usage_pipeline.warehouse.connections import OLDEST_SERVER, Role, Warehouse, server_version
-from usage_pipeline.warehouse.findings import Check, Finding
+from usage_pipeline.warehouse.findings import APPLIED, Check, Finding
 from usage_pipeline.warehouse.poolers import Mode
 
 _ROLES: Final = tuple(role for role in Role if role is not Role.LOGIN)
@@ -82,7 +82,7 @@ def dagster(found: Settings, warehouse: Warehouse) -> Finding:
 def _unmade(missing: list[str], *, may_make: bool) -> Finding:
     names = f"not made yet: {', '.join(missing)}"
     if may_make:
-        return Finding(False, names, "$ migrate apply", is_pending=True)
+        return Finding(False, names, "$ migrate apply", APPLIED)
     lack = "this login may not make them (CREATEROLE, and CREATE on the database)"
     return Finding(False, f"{names}; {lack}", "$ migrate sql prints what a login with the right may run")
 

@@ -396,7 +396,7 @@ def test_from_an_empty_server_to_a_sound_one(verbs: Verbs, server_kind: Kind) ->
         assert fixes == {"usage-pipeline migrate apply"}
         shown = verbs("doctor", USAGE_DATABASE_URL=url, USAGE_START=str(START)).out
         assert shown.count("  Fix: usage-pipeline migrate apply\n") == shown.count("Fix: ") == 1
-        assert "! not yet        roles, clock, rights, older answers: can be looked at once" in shown
+        assert "! not yet        roles, clock, rights, older answers: to be looked at once `usage-" in shown
         with server.connect() as connection:
             connection.execute("create role lodger login")
         poor = examination(verbs, url.replace(embedded.LOGIN, "lodger", 1))
@@ -452,6 +452,10 @@ def test_a_database_that_is_not_there(verbs: Verbs) -> None:
     assert "the database app at 127.0.0.1:1 cannot be reached" in found.found("connection")
     assert "check that it runs" in found.fix("connection")
     assert found.ill == WITHOUT_A_WAY_IN
+    shown = verbs("doctor", USAGE_DATABASE_URL=f"postgresql://somebody:{SECRET}@127.0.0.1:1/app")
+    lines = [line.split()[:2] for line in shown.out.splitlines()]
+    assert lines == [["!", "connection"], ["Fix:", "check"], ["✓", "dagster"], ["!", "not"]]
+    assert SECRET not in shown.out
     assert SECRET not in found.done.out
 
 

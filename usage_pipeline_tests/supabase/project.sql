@@ -36,10 +36,10 @@ create function auth.jwt() returns jsonb language sql stable as $$
   select nullif(current_setting('request.jwt.claims', true), '')::jsonb
 $$;
 create function auth.uid() returns uuid language sql stable as $$
-  select (auth.jwt() ->> 'sub')::uuid
+  select (nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid
 $$;
 create function auth.role() returns text language sql stable as $$
-  select auth.jwt() ->> 'role'
+  select nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'role'
 $$;
 alter function auth.jwt() owner to supabase_auth_admin;
 alter function auth.uid() owner to supabase_auth_admin;
