@@ -40,7 +40,7 @@ def status(context: click.Context) -> None:
     from usage_pipeline.warehouse.connections import Role
     from usage_pipeline.warehouse.migrations import engine
 
-    with session.opened() as (found, warehouse):
+    with session.opened(read_only=True) as (found, warehouse):
         with warehouse.begin(Role.LOGIN) as connection:
             adapter = access.active(connection, found.token_source)
             wanting = access.grants(connection, adapter)
@@ -62,7 +62,10 @@ def sql() -> None:
     from usage_pipeline.warehouse.connections import Role
     from usage_pipeline.warehouse.migrations import engine
 
-    with session.opened(create=True) as (found, warehouse), warehouse.begin(Role.LOGIN) as connection:
+    with (
+        session.opened(create=True, read_only=True) as (found, warehouse),
+        warehouse.begin(Role.LOGIN) as connection,
+    ):
         adapter = access.active(connection, found.token_source)
         grants = access.grants(connection, adapter)
     click.echo(engine.script([grant.statement for grant in grants], functions.wanted(adapter)))

@@ -40,7 +40,7 @@ def sources(context: click.Context, all_of_them: bool, as_json: bool) -> None:
     from usage_pipeline.warehouse import horizon as horizons
     from usage_pipeline.warehouse.connections import Role
 
-    with session.opened() as (found, warehouse):
+    with session.opened(read_only=True) as (found, warehouse):
         with warehouse.begin(Role.LOGIN) as connection:  # our roles may not exist yet; the source comes first
             adapter = access.active(connection, found.token_source)
         with warehouse.begin(Role.READER) as connection:

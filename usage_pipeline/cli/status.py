@@ -15,6 +15,7 @@ from usage_pipeline.refusals import ATTENTION, Refusal
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import backfills, embedded, urls
 from usage_pipeline.warehouse.connections import Role, Warehouse, open_warehouse, server_version
+from usage_pipeline.warehouse.failures import Pending
 
 _PATIENCE: Final = 5.0  # seconds for one answer of the page
 _ONLY_THE_DATABASE_KNOWS: Final = ("migrations", "computed", "backfills")
@@ -65,6 +66,8 @@ def _told(look: Callable[[], Part]) -> Part:
     """A part, or the one line why it cannot be told."""
     try:
         return look()
+    except Pending:
+        return _failed("unknown until the migrations have run")
     except Refusal as refusal:
         return _failed(refusal.line(settings.program()))
     except graphql.NO_ANSWER as error:
@@ -131,7 +134,7 @@ def _database_parts(found: Settings) -> Iterator[tuple[str, Part]]:
         part = Part("the embedded server, which does not run", {"reachable": False})
         yield from (("database", part), *((name, _failed("unknown")) for name in _ONLY_THE_DATABASE_KNOWS))
         return
-    warehouse = open_warehouse(found)
+    warehouse = open_warehouse(found, read_only=True)
     database = _told(lambda: _database(warehouse))
     yield "database", database
     if not database.facts.get("reachable"):
@@ -146,8 +149,11 @@ def _database_parts(found: Settings) -> Iterator[tuple[str, Part]]:
 def _database(warehouse: Warehouse) -> Part:
     with warehouse.begin(Role.LOGIN) as connection:
         version = server_version(connection)
+    pooler = warehouse.pooler
     text = f"{warehouse.place}, PostgreSQL {version}"
-    return Part(text, {"place": warehouse.place, "reachable": True, "server_version": version})
+    text += f", through a pooler by {pooler}" if pooler else ""
+    facts = {"place": warehouse.place, "reachable": True, "server_version": version, "pooler": pooler}
+    return Part(text, facts)
 
 
 def _migrations(found: Settings, warehouse: Warehouse) -> Part:

@@ -81,7 +81,7 @@ def run(
 def take_up(context: dg.AssetExecutionContext) -> None:
     """The run says which process works on it, so that it is not waited for when that is gone."""
     run = context.run
-    if run.tags.get(workers.RUN_TAG) != run.run_id:
+    if not workers.tells_of(run.run_id, run.tags):
         context.instance.add_run_tags(run.run_id, workers.tags(run.run_id))
 
 

@@ -9,30 +9,32 @@ from typing import Final
 
 from usage_pipeline.warehouse import processes
 
-MACHINE_TAG: Final = "usage/machine"
-PROCESS_TAG: Final = "usage/process"
-STARTED_TAG: Final = "usage/process_started"
-RUN_TAG: Final = "usage/process_of"
-"""A run that Dagster tries again gets the tags of the one before, whose process they tell of."""
+TAG: Final = "usage/process"
+"""One tag for all of it: each would be a line of every run on the page."""
 
 
 def tags(run_id: str) -> dict[str, str]:
-    """This process: its machine, its number, and when it started, because numbers are used again."""
+    """This process: its number, its machine, and when it started, because numbers are used again."""
     number = os.getpid()
-    return {
-        RUN_TAG: run_id,
-        MACHINE_TAG: _machine(),
-        PROCESS_TAG: str(number),
-        STARTED_TAG: processes.started(number),
-    }
+    return {TAG: f"{_of(run_id, str(number))}{processes.started(number)}"}
+
+
+def tells_of(run_id: str, given: Mapping[str, str]) -> bool:
+    """Whether it is said of this run: one that Dagster tries again gets the tags of the one before."""
+    return f" of {run_id} since " in given.get(TAG, "")
 
 
 def is_gone(run_id: str, given: Mapping[str, str]) -> bool:
     """Whether the process of this run is gone; of another machine's, or of none, nothing is known."""
-    number = given.get(PROCESS_TAG, "")
-    if given.get(RUN_TAG) != run_id or given.get(MACHINE_TAG) != _machine() or not number.isdigit():
+    told = given.get(TAG, "")
+    number = told.partition(" ")[0]
+    if not number.isdigit() or not told.startswith(_of(run_id, number)):
         return False
-    return processes.started(int(number)) != given.get(STARTED_TAG)
+    return told != f"{_of(run_id, number)}{processes.started(int(number))}"
+
+
+def _of(run_id: str, number: str) -> str:
+    return f"{number} on {_machine()} of {run_id} since "
 
 
 def _machine() -> str:

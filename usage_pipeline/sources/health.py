@@ -31,12 +31,12 @@ def rights(found: Settings, warehouse: Warehouse) -> Finding:
     with warehouse.begin(Role.LOGIN) as connection:
         adapter = access.active(connection, found.token_source)
         lacking = access.grants(connection, adapter)
+    with warehouse.begin(Role.READER) as connection:
+        closed = [each for each in access.of(connection, adapter) if each.obstacle]
     if lacking:
         more = f", and {len(lacking) - 1} more" if lacking[1:] else ""
         told = f"our roles cannot read every row; missing: {lacking[0].statement}{more}"
         return Finding(False, told, _granting(lacking))
-    with warehouse.begin(Role.READER) as connection:
-        closed = [each for each in access.of(connection, adapter) if each.obstacle]
     if closed:
         told = "; ".join(f"{each.table_name}: {each.obstacle}" for each in closed)
         remedies = dict.fromkeys(refusals.as_fix(each.remedy) for each in closed)

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import embedded, failures, poolers, statements, urls
+from usage_pipeline.warehouse.poolers import Mode
 
 if TYPE_CHECKING:
     from usage_pipeline.warehouse.errand import Errand
@@ -54,7 +55,7 @@ class Warehouse:
         self._read_only = read_only  # every transaction says so to the server, which holds us to it
         self._engines: dict[Role, Engine] = {}
         self.errand: Errand | None = None  # of the command that works in this process, if one does
-        self._sessions_are_ours = False  # known only behind a pooler, where it has to be found out
+        self._pooler: Mode | None = None  # what it is has to be found out, by a second session
 
     def __repr__(self) -> str:
         return f"Warehouse({self.place})"
@@ -65,9 +66,9 @@ class Warehouse:
         return urls.in_words(self._url)
 
     @property
-    def is_pooled(self) -> bool:
-        """Whether a pooler answered that keeps sessions; known once a session was had."""
-        return self._sessions_are_ours
+    def pooler(self) -> Mode | None:
+        """The pooler that answered, if one did; known once a session was had."""
+        return self._pooler
 
     def engine(self, role: Role) -> Engine:
         if role not in self._engines:
@@ -113,6 +114,11 @@ class Warehouse:
         def connect(dialect: Any, record: Any, arguments: list[Any], named: dict[str, Any]) -> Any:
             return self._connect(role, arguments, named)
 
+        @sa.event.listens_for(engine, "begin")
+        def begin(connection: Connection) -> None:
+            if self._pooler is Mode.TRANSACTION:
+                self._take_role_for_now(driver(connection), role)
+
         return engine
 
     def _connect(self, role: Role, arguments: list[Any], named: dict[str, Any]) -> psycopg.Connection:
@@ -120,12 +126,14 @@ class Warehouse:
         try:
             if connection.info.server_version // 10_000 < OLDEST_SERVER:
                 raise failures.too_old(connection.info.server_version // 10_000, OLDEST_SERVER, self.place)
-            if not self._take_role(connection, role):
+            if not self._shares_sessions and not self._take_role(connection, role):
                 with self._log_in(arguments, named) as another:
-                    if poolers.shares_sessions(connection, another):
-                        raise failures.shared_session(self.place)
-                self._sessions_are_ours = True
-                self._take_role(connection, role)
+                    self._pooler = poolers.mode(connection, another)
+                if not self._shares_sessions:
+                    self._take_role(connection, role)
+            if self._shares_sessions:
+                self._require_reading(role)
+                connection.prepare_threshold = None  # a prepared statement stays behind with the session
         except psycopg.errors.Error as error:
             connection.close()
             raise failures.role_refused(error, role, self.place) from None
@@ -136,8 +144,18 @@ class Warehouse:
             for kind in _TEXTS:
                 connection.adapters.register_loader(kind, _AnyText)
         connection.autocommit = False
-        connection.read_only = self._read_only or None
+        connection.read_only = self._read_only or self._shares_sessions or None
         return connection
+
+    @property
+    def _shares_sessions(self) -> bool:
+        return self._pooler in (Mode.TRANSACTION, Mode.STATEMENT)
+
+    def _require_reading(self, role: Role) -> None:
+        """Through a pooler by transaction one can read; whatever writes holds locks that outlive one."""
+        only_reads = self._read_only or role is Role.READER
+        if self._pooler is Mode.STATEMENT or not only_reads:
+            raise failures.shared_session(self.place, reads=self._pooler is Mode.TRANSACTION)
 
     def _log_in(self, arguments: list[Any], named: dict[str, Any]) -> psycopg.Connection:
         named = {"connect_timeout": 10, "application_name": "usage_pipeline", **named}
@@ -150,10 +168,15 @@ class Warehouse:
 
     def _take_role(self, connection: psycopg.Connection, role: Role) -> bool:
         """False, and nothing is done, where a pooler answers that was not looked at yet."""
-        told = None if self._sessions_are_ours else connection.info.backend_pid
-        text = statements.read("warehouse.sql", "take_role").encode()
-        binds = {"role": role.value, "session": told, "lock_timeout": _PATIENCE.get(role, "10s")}
-        return connection.execute(text, binds).fetchone() is not None
+        told = connection.info.backend_pid if self._pooler is None else None
+        return _settle(connection, role, session=told, for_transaction=False)
+
+    def _take_role_for_now(self, connection: psycopg.Connection, role: Role) -> None:
+        """In a session that the next transaction may not have: the role ends with this one."""
+        try:
+            _settle(connection, role, session=None, for_transaction=True)
+        except psycopg.Error as error:
+            raise failures.role_refused(error, role, self.place) from None
 
 
 def open_warehouse(settings: Settings, *, read_only: bool = False) -> Warehouse:
@@ -163,6 +186,18 @@ def open_warehouse(settings: Settings, *, read_only: bool = False) -> Warehouse:
     else:
         url = urls.read(settings.database_url)
     return Warehouse(url, connections=settings.connections, read_only=read_only)
+
+
+def _settle(
+    connection: psycopg.Connection, role: Role, *, session: int | None, for_transaction: bool
+) -> bool:
+    """Whether it is that session of the server, which now is the role."""
+    binds = {
+        "role": role.value, "session": session, "for_transaction": for_transaction,
+        "lock_timeout": _PATIENCE.get(role, "10s"),
+    }  # fmt: skip
+    text = statements.read("warehouse.sql", "take_role").encode()
+    return connection.execute(text, binds).fetchone() is not None
 
 
 def driver(connection: Connection) -> psycopg.Connection:

@@ -24,6 +24,10 @@ class LockHeld(Refusal):
     """Somebody held what was asked for longer than its caller was willing to wait."""
 
 
+class Pending(Refusal):
+    """What was asked for is made by `migrate apply`."""
+
+
 class TooSlow(Refusal):
     """A statement took longer than its caller was willing to wait."""
 
@@ -193,19 +197,21 @@ def too_old(major: int, oldest: int, place: str) -> Refusal:
     )
 
 
-def shared_session(place: str) -> Refusal:
-    """A pooler that would hand our roles to other clients, and theirs to us."""
+def shared_session(place: str, *, reads: bool) -> Refusal:
+    """A pooler that would hand our roles to other clients, and theirs to us; `reads`: it serves readers."""
     return Refusal(
         f"a connection pooler in front of {place} shares sessions between clients",
-        why="it pools by transaction or statement, and our role would reach whoever comes next",
+        why="it pools by transaction, through which what is stored can be read and no more"
+        if reads
+        else "it pools by statement, which keeps no transaction together",
         fix="let USAGE_DATABASE_URL lead to the database's own port, or to a pooler in session mode"
         " (Supabase: port 5432 instead of 6543)",
         exit_code=REFUSED,
     )
 
 
-def _pending(why: str) -> Refusal:
-    return Refusal("migrations are pending", why=why, fix="$ migrate apply", exit_code=ATTENTION)
+def _pending(why: str) -> Pending:
+    return Pending("migrations are pending", why=why, fix="$ migrate apply", exit_code=ATTENTION)
 
 
 def _primary(error: psycopg.Error) -> str:

@@ -2,22 +2,29 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.failures import Pending
+
+APPLIED: Final = "`$ migrate apply` has run"
+LET_IN: Final = "the database lets us in"
 
 
 @dataclass(frozen=True)
 class Finding:
     """What was found, and the commands or SQL that mend it, a line each; where all is well they are advice.
 
-    A `$ ` stands before a verb of ours, as in a refusal.
+    A `$ ` stands before a verb of ours, as in a refusal. `waits_for`: what must be before there is anything
+    to look at; a person is told that once for all that wait for the same.
     """
 
     ok: bool
     found: str
     fix: str | None = None
+    waits_for: str | None = None
 
 
 @dataclass(frozen=True)
@@ -34,4 +41,5 @@ class Check:
             return self.look(found, warehouse)
         except Refusal as refusal:
             why = f": {refusal.why}" if refusal.why else ""
-            return Finding(False, f"{refusal.what}{why}", refusal.fix or None)
+            waits_for = APPLIED if isinstance(refusal, Pending) else None
+            return Finding(False, f"{refusal.what}{why}", refusal.fix or None, waits_for)

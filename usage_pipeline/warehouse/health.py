@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from usage_pipeline.settings import Settings
-from usage_pipeline.warehouse import dagster_tables, statements, urls
+from usage_pipeline.warehouse import dagster_tables, failures, statements, urls
 from usage_pipeline.warehouse.connections import OLDEST_SERVER, Role, Warehouse, server_version
-from usage_pipeline.warehouse.findings import Check, Finding
+from usage_pipeline.warehouse.findings import APPLIED, Check, Finding
+from usage_pipeline.warehouse.poolers import Mode
 
 _ROLES: Final = tuple(role for role in Role if role is not Role.LOGIN)
 _LARGEST_SKEW: Final = timedelta(seconds=5)
@@ -16,7 +17,11 @@ _SECOND: Final = timedelta(seconds=1)
 def connection(found: Settings, warehouse: Warehouse) -> Finding:
     """Whether a session is to be had; one that a pooler shares with others is refused by name."""
     with warehouse.begin(Role.LOGIN):
-        way = "through a pooler that keeps sessions" if warehouse.is_pooled else "directly"
+        pooler = warehouse.pooler
+    if pooler is Mode.TRANSACTION:
+        shared = failures.shared_session(warehouse.place, reads=True)
+        return Finding(False, f"{shared.what}: {shared.why}", shared.fix)
+    way = "through a pooler that keeps sessions" if pooler else "directly"
     return Finding(True, f"{warehouse.place}, {way}")
 
 
@@ -77,13 +82,13 @@ def dagster(found: Settings, warehouse: Warehouse) -> Finding:
 def _unmade(missing: list[str], *, may_make: bool) -> Finding:
     names = f"not made yet: {', '.join(missing)}"
     if may_make:
-        return Finding(False, names, "$ migrate apply")
+        return Finding(False, names, "$ migrate apply", APPLIED)
     lack = "this login may not make them (CREATEROLE, and CREATE on the database)"
     return Finding(False, f"{names}; {lack}", "$ migrate sql prints what a login with the right may run")
 
 
 WAY: Final = Check("connection", connection)
-"""Where it finds something, there is nothing to ask the others."""
+"""Where it finds no way in, there is nothing to ask the others."""
 CHECKS: Final = (
     Check("server", server),
     Check("roles", roles),

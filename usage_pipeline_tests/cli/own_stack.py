@@ -13,7 +13,7 @@ from psycopg import sql
 
 from usage_pipeline.cli import graphql
 from usage_pipeline_tests.cli.test_up import facts, verb
-from usage_pipeline_tests.stack import Checkout
+from usage_pipeline_tests.stack import Checkout, Started
 
 _RUNS: Final = "{ runsOrError(limit: 20) { ... on Runs { results { runId status tags { key value } } } } }"
 _LAUNCH: Final = (
@@ -38,15 +38,27 @@ _IS_HALTED: Final = "select from pg_locks where locktype = 'advisory' and not gr
 
 
 @contextmanager
-def up(checkout: Checkout) -> Iterator[str]:
-    """The stack, by the address of its page; it is ended if it still runs."""
-    started = checkout.start("up", "--no-open")
+def running(checkout: Checkout, **given: str) -> Iterator[Started]:
+    """The stack; it is ended if it still runs."""
+    started = checkout.start("up", "--no-open", **given)
     started.standing()
     try:
-        yield str(facts(verb(checkout, "status", "--json"))["page"]["address"])
+        yield started
     finally:
         if started.process.poll() is None:
             started.end()
+
+
+def page(checkout: Checkout, **given: str) -> str:
+    """The address of the page."""
+    return str(facts(verb(checkout, "status", "--json", **given))["page"]["address"])
+
+
+@contextmanager
+def up(checkout: Checkout, **given: str) -> Iterator[str]:
+    """The stack, by the address of its page."""
+    with running(checkout, **given):
+        yield page(checkout, **given)
 
 
 def cut_power(checkout: Checkout) -> None:

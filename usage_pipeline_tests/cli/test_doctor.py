@@ -3,9 +3,7 @@
 import json
 import re
 import shlex
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -25,7 +23,7 @@ from usage_pipeline_tests.factories import Chat, set_clock
 from usage_pipeline_tests.servers import USUAL, Kind
 from usage_pipeline_tests.stack import Done
 from usage_pipeline_tests.verbs import Verbs
-from usage_pipeline_tests.warehouse.test_poolers import pooled
+from usage_pipeline_tests.warehouse.test_poolers import folder_for_a_pooler, pooled
 
 START = date(2026, 1, 1)
 SECRET = "canary-pa55word"  # noqa: S105 - the one to look for
@@ -33,6 +31,7 @@ NAMES = [
     "connection", "server", "roles", "clock", "dagster", "migrations", "source", "rights", "indexes",
     "older answers", "session totals", "sessions", "disk", "tuning",
 ]  # fmt: skip
+WITHOUT_A_WAY_IN = [name for name in NAMES if name != "dagster"]
 MESSAGES, SESSIONS = "public.chat_messages_v2", "public.conversation_sessions"
 
 
@@ -395,6 +394,9 @@ def test_from_an_empty_server_to_a_sound_one(verbs: Verbs, server_kind: Kind) ->
         assert found.found("roles").startswith("not made yet: usage_owner")
         fixes = {found.fix(each) for each in found.ill}
         assert fixes == {"usage-pipeline migrate apply"}
+        shown = verbs("doctor", USAGE_DATABASE_URL=url, USAGE_START=str(START)).out
+        assert shown.count("  Fix: usage-pipeline migrate apply\n") == shown.count("Fix: ") == 1
+        assert "! not yet        roles, clock, rights, older answers: to be looked at once `usage-" in shown
         with server.connect() as connection:
             connection.execute("create role lodger login")
         poor = examination(verbs, url.replace(embedded.LOGIN, "lodger", 1))
@@ -419,21 +421,22 @@ def test_an_embedded_server_without_room(verbs: Verbs, monkeypatch: pytest.Monke
         assert "\n  Fix: make room there, 1,073,741,824.0 GB or more" in full.out
 
 
-@contextmanager
-def folder_for_a_pooler() -> Iterator[Path]:
-    """One that the server's account can enter."""
-    with tempfile.TemporaryDirectory(prefix="usage-pooler-") as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
-
-
-def test_a_pooler_that_shares_sessions(verbs: Verbs, server: Server, database: str) -> None:
-    with folder_for_a_pooler() as folder, pooled(server, database, folder, "transaction") as url:
+@pytest.mark.parametrize(
+    ("mode", "told"),
+    [
+        ("transaction", "what is stored can be read and no more"),
+        ("statement", "keeps no transaction together"),
+    ],
+)
+def test_a_pooler_that_shares_sessions(
+    verbs: Verbs, server: Server, database: str, mode: str, told: str
+) -> None:
+    with folder_for_a_pooler() as folder, pooled(server, database, folder, mode) as url:
         found = examination(verbs, url.render_as_string())
     assert "a connection pooler" in found.found("connection")
-    assert "it pools by transaction or statement" in found.found("connection")
     assert "port 5432 instead of 6543" in found.fix("connection")
-    assert found.found("rights") == "not looked at: the database does not let us in"
+    assert told in found.found("connection")
+    assert found.ill == (["connection"] if mode == "transaction" else WITHOUT_A_WAY_IN)
 
 
 def test_a_pooler_that_keeps_sessions(verbs: Verbs, server: Server, database: str) -> None:
@@ -448,7 +451,11 @@ def test_a_database_that_is_not_there(verbs: Verbs) -> None:
     found = examination(verbs, f"postgresql://somebody:{SECRET}@127.0.0.1:1/app")
     assert "the database app at 127.0.0.1:1 cannot be reached" in found.found("connection")
     assert "check that it runs" in found.fix("connection")
-    assert found.ill == [name for name in NAMES if name != "dagster"]
+    assert found.ill == WITHOUT_A_WAY_IN
+    shown = verbs("doctor", USAGE_DATABASE_URL=f"postgresql://somebody:{SECRET}@127.0.0.1:1/app")
+    lines = [line.split()[:2] for line in shown.out.splitlines()]
+    assert lines == [["!", "connection"], ["Fix:", "check"], ["✓", "dagster"], ["!", "not"]]
+    assert SECRET not in shown.out
     assert SECRET not in found.done.out
 
 

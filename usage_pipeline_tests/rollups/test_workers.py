@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -36,18 +37,27 @@ def test_whoever_was_killed_is_gone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
+    ("said", "instead"),
     [
-        (workers.RUN_TAG, "the run before, whose tags a second try gets"),
-        (workers.MACHINE_TAG, "another machine"),
-        (workers.PROCESS_TAG, "no number"),
-        (workers.PROCESS_TAG, ""),
+        (" of a run since ", " of the run before since "),
+        (f" on {socket.gethostname()} ", " on another machine "),
+        (f"{os.getpid()} on ", "no number on "),
+        (f"{os.getpid()} on ", " on "),
     ],
 )
-def test_of_others_nothing_is_known(name: str, value: str) -> None:
-    gone = {**workers.tags("a run"), workers.STARTED_TAG: "long ago"}
-    assert workers.is_gone("a run", gone)
-    assert not workers.is_gone("a run", {**gone, name: value})
+def test_of_others_nothing_is_known(said: str, instead: str) -> None:
+    """A second try gets the tags of the run before; machines and containers share one Dagster."""
+    (told,) = workers.tags("a run").values()
+    gone = f"{told.partition(' since ')[0]} since long ago"
+    assert workers.is_gone("a run", {workers.TAG: gone})
+    assert said in gone
+    assert not workers.is_gone("a run", {workers.TAG: gone.replace(said, instead)})
+
+
+def test_whose_process_it_is() -> None:
+    assert workers.tells_of("a run", workers.tags("a run"))
+    assert not workers.tells_of("another run", workers.tags("a run"))
+    assert not workers.tells_of("a run", {})
 
 
 def test_a_run_without_tags_is_left_alone() -> None:

@@ -1,4 +1,4 @@
-"""PgBouncer between us and the server: in session mode all is well, in the others our role would leak."""
+"""PgBouncer before the server: by session all is well, by transaction one reads; else our role would leak."""
 
 import subprocess
 import tempfile
@@ -17,6 +17,8 @@ from usage_pipeline.refusals import REFUSED, Refusal
 from usage_pipeline.warehouse import binaries, embedded
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.failures import Pending
+from usage_pipeline.warehouse.poolers import Mode
 from usage_pipeline_tests.factories import Chat
 from usage_pipeline_tests.rollups.test_tokens import run
 from usage_pipeline_tests.servers import LOOPBACK, free_port
@@ -38,13 +40,16 @@ default_pool_size = 5
 
 
 @contextmanager
-def pooled(server: Server, database: str, folder: Path, mode: str, takes_turns: int = 0) -> Iterator[URL]:
+def pooled(
+    server: Server, database: str, folder: Path, mode: str, takes_turns: int = 0, password: str = "",
+    login: str = embedded.LOGIN,
+) -> Iterator[URL]:  # fmt: skip
     """The database through a pooler of this mode; says so where PgBouncer is not installed."""
     if not PGBOUNCER.exists():
         pytest.skip(f"no {PGBOUNCER}; apt-get install pgbouncer brings it")
     upstream, port = server.url(database), free_port()
     host = upstream.host or upstream.query["host"]
-    (folder / "users").write_text(f'"{embedded.LOGIN}" ""\n', encoding="utf-8")
+    (folder / "users").write_text(f'"{login}" "{password}"\n', encoding="utf-8")
     (folder / "pgbouncer.ini").write_text(
         CONFIGURATION.format(
             host=host, server_port=upstream.port or 5432, port=port,
@@ -52,7 +57,7 @@ def pooled(server: Server, database: str, folder: Path, mode: str, takes_turns: 
         ),
         encoding="utf-8",
     )  # fmt: skip
-    url = upstream.set(host=LOOPBACK, port=port, query={})
+    url = upstream.set(username=login, password=password or None, host=LOOPBACK, port=port, query={})
     command = [str(PGBOUNCER), "--quiet", "pgbouncer.ini"]
     process = subprocess.Popen(
         command, cwd=folder, env=binaries.environment(), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -78,26 +83,38 @@ def wait_for(url: URL) -> None:
 def client(url: URL) -> psycopg.Connection:
     """Some other program that uses the same pooler."""
     return psycopg.connect(
-        host=url.host, port=url.port, user=url.username, dbname=url.database,
+        host=url.host, port=url.port, user=url.username, password=url.password, dbname=url.database,
         autocommit=True, prepare_threshold=None,
     )  # fmt: skip
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder that the server's account can enter."""
+@contextmanager
+def folder_for_a_pooler() -> Iterator[Path]:
+    """One that the server's account can enter."""
     with tempfile.TemporaryDirectory(prefix="usage-pooler-") as name:
         Path(name).chmod(0o755)
         yield Path(name)
 
 
-def require_refused(url: URL) -> None:
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with folder_for_a_pooler() as found:
+        yield found
+
+
+def require_refused(url: URL, role: Role = Role.WRITER) -> None:
     warehouse = Warehouse(url)
-    with pytest.raises(Refusal, match="shares sessions") as caught, warehouse.begin(Role.WRITER):
+    with pytest.raises(Refusal, match="shares sessions") as caught, warehouse.begin(role):
         pass
     warehouse.dispose()
     assert caught.value.exit_code == REFUSED
     assert "session mode (Supabase: port 5432 instead of 6543)" in caught.value.fix
+
+
+def have_two_sessions(*clients: psycopg.Connection) -> None:
+    """At work at once they need one each, which the pooler then has to hand out."""
+    with ThreadPoolExecutor(len(clients)) as pool:
+        list(pool.map(lambda each: each.execute("select pg_sleep(0.1)"), clients))
 
 
 @pytest.mark.parametrize("takes_turns", [0, 1])
@@ -107,12 +124,74 @@ def test_a_pooler_that_shares_sessions_is_refused_and_nothing_leaks(
 ) -> None:
     """A role set on a shared session goes on to whoever comes next: our rights, or an empty search path."""
     with pooled(server, database, folder, mode, takes_turns) as url, client(url) as one, client(url) as two:
-        with ThreadPoolExecutor(2) as pool:  # so that there are two sessions to hand out
-            list(pool.map(lambda each: each.execute("select pg_sleep(0.1)"), (one, two)))
+        have_two_sessions(one, two)
         require_refused(url)
         for _ in range(4):
             settled = one.execute("select current_user::text, current_setting('search_path')").fetchone()
             assert settled == (embedded.LOGIN, '"$user", public')
+
+
+FAILING = (("select 1 / 0", "division by zero"), ("delete from public.profiles", "is read-only"))
+SETTLED = b"""
+select current_user::text, current_setting('search_path'), current_setting('timezone'),
+  current_setting('statement_timeout'), current_setting('transaction_read_only'),
+  (select count(*) from pg_prepared_statements)
+"""
+
+
+@pytest.mark.parametrize("takes_turns", [0, 1])
+def test_by_transaction_one_reads_and_nothing_stays_behind(
+    chat: Chat, server: Server, database: str, folder: Path, takes_turns: int
+) -> None:
+    """Each transaction may be in another session, and each session is somebody else's a moment later."""
+    chat.answer()
+    server_side = Warehouse(server.url(database))
+    run(server_side)
+    server_side.dispose()
+    with server.connect() as connection:
+        for setting in ("timezone = 'Asia/Tokyo'", "statement_timeout = '90s'"):
+            connection.execute(f"alter database {database} set {setting}".encode())
+    with pooled(server, database, folder, "transaction", takes_turns) as url, client(url) as other:
+        with client(url) as another:
+            have_two_sessions(other, another)
+        before = other.execute(SETTLED).fetchone()
+        assert before == (embedded.LOGIN, '"$user", public', "Asia/Tokyo", "90s", "off", 0)
+        warehouse = Warehouse(url)
+        for _ in range(8):  # the driver prepares what it is asked the sixth time
+            with warehouse.begin(Role.READER) as connection:
+                settled = connection.exec_driver_sql(SETTLED.decode()).one()
+                count = connection.exec_driver_sql("select count(*) from usage.user_token_usage").scalar_one()
+            assert tuple(settled) == (Role.READER.value, "", "UTC", "0", "on", 0)
+            assert count == 1
+            assert other.execute(SETTLED).fetchone() == before
+        for statement, told in FAILING:
+            with pytest.raises(Refusal, match=told), warehouse.begin(Role.READER) as connection:
+                connection.exec_driver_sql(statement)
+            assert other.execute(SETTLED).fetchone() == before
+        assert warehouse.pooler is Mode.TRANSACTION
+        warehouse.dispose()
+        require_refused(url)
+        require_refused(url, Role.LOGIN)
+
+
+def test_by_statement_nobody_reads(server: Server, database: str, folder: Path) -> None:
+    """The role would be gone before the question is asked."""
+    with pooled(server, database, folder, "statement") as url:
+        require_refused(url, Role.READER)
+
+
+def test_a_reader_that_is_not_there_yet(server: Server, database: str, folder: Path) -> None:
+    """What is told behind a pooler is what is told directly."""
+    with pooled(server, database, folder, "transaction") as url, server.connect() as connection:
+        connection.execute("alter role usage_reader rename to usage_reader_gone")
+        try:
+            for each in (server.url(database), url):
+                warehouse = Warehouse(each)
+                with pytest.raises(Pending, match="usage_reader"), warehouse.begin(Role.READER):
+                    pass
+                warehouse.dispose()
+        finally:
+            connection.execute("alter role usage_reader_gone rename to usage_reader")
 
 
 def test_a_pooler_is_recognised_while_others_use_it(server: Server, database: str, folder: Path) -> None:
