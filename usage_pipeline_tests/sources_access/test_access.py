@@ -7,16 +7,18 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from usage_pipeline.derived.ladder import ROLLUPS
+from usage_pipeline.periods.calendar import windows
 from usage_pipeline.refusals import Refusal
-from usage_pipeline.rollups import readiness
+from usage_pipeline.rollups import readiness, tokens
 from usage_pipeline.sources import access
 from usage_pipeline.sources.access import Grant
 from usage_pipeline.sources.adapters import SUPABASE_CHAT, Table
-from usage_pipeline.warehouse import statements
+from usage_pipeline.warehouse import ledger, statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.migrations import engine
-from usage_pipeline_tests.factories import Chat
+from usage_pipeline_tests.factories import NOON, Chat
 
 TABLES = [table.name for table in SUPABASE_CHAT.tables]
 MESSAGES = "public.chat_messages_v2"
@@ -88,6 +90,23 @@ def test_what_is_healed_is_read_whole(chat: Chat, warehouse: Warehouse) -> None:
             assert len(connection.execute(sa.text("select from public.chat_messages_v2")).all()) == after
         alter(chat, "drop policy usage_reader_reads on {table}")
         alter(chat, "drop policy usage_writer_reads on {table}")
+
+
+def test_a_policy_that_looks_elsewhere_is_in_nobodys_way(chat: Chat, warehouse: Warehouse) -> None:
+    """Most policies name no role, so they are for ours too, which have no right on the tables they ask."""
+    first, last = NOON.date(), NOON.date() + timedelta(days=4)
+    chat.answer()
+    for table in TABLES:
+        alter(chat, "alter table {table} enable row level security", table)
+        alter(chat, "create policy admins on {table} using (exists (select from public.user_roles))", table)
+    heal(warehouse)
+    with warehouse.begin(Role.WRITER) as connection:
+        ledger.record_policy(connection, "tokens", first_day=first, grace_days=3650)
+    for rollup in (tokens.DAILY, ROLLUPS["tokens_weekly"]):
+        periods = list(windows(rollup.grain, first, last))
+        rollup.ensure_partitions(warehouse, periods[0], periods[-1])
+        done = [rollup.compute(warehouse, each, "test") for each in periods]
+        assert sum(each.inserted for each in done) == 1
 
 
 @pytest.mark.parametrize(
