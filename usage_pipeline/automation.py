@@ -61,6 +61,6 @@ def sensor(found: Settings) -> dg.AutomationConditionSensorDefinition:
         target=dg.AssetSelection.assets(*ROLLUPS),
         use_user_code_server=True,  # the conditions ask our database
         default_status=status.RUNNING if found.automation else status.STOPPED,
-        minimum_interval_seconds=30,
+        minimum_interval_seconds=10,
         description="The open day each hour, what is due each night, and what follows: see automation.py.",
     )
