@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import sys
+import warnings
 from pathlib import Path
 
 from usage_pipeline import refusals
@@ -17,6 +18,9 @@ from usage_pipeline import refusals
 def main() -> None:
     """Run one verb; whatever goes wrong on purpose ends in one line and its exit code."""
     _keep_standard_streams()
+    warnings.filterwarnings(
+        "ignore", message=r"(?s).* is currently in (beta|preview)"
+    )  # Dagster's, of itself
     gc.set_threshold(100_000, 20, 20)  # a thousand modules are loaded; a look for garbage finds none
     try:  # the imports too: they take long enough to be interrupted
         from usage_pipeline.cli import program

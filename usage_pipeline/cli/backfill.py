@@ -133,8 +133,10 @@ def _broken(instance: "dg.DagsterInstance", job: Job, held: Held, first_run_id: 
     for number, span in enumerate(job.spans):
         try:
             run_id = str(uuid4()) if number else first_run_id
-            backfill_checks.tell(_execute(instance, span, held, run_id))
+            run = _execute(instance, span, held, run_id)
+            backfill_checks.tell(run.get_asset_check_evaluations())
         except Incomplete as incomplete:
+            backfill_checks.tell(incomplete.looked_at)
             yield span, incomplete.failed
 
 

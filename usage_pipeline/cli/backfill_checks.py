@@ -5,12 +5,14 @@ from typing import TYPE_CHECKING
 from usage_pipeline.cli import console
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import dagster as dg
 
 
-def tell(run: "dg.ExecuteInProcessResult") -> None:
+def tell(found: "Iterable[dg.AssetCheckEvaluation]") -> None:
     """Each check that is red: its asset, its name, and its own line with periods, numbers and the command."""
-    for each in run.get_asset_check_evaluations():
+    for each in found:
         if not each.passed:
             asset = each.asset_key.to_user_string()
             console.narrate(f"  {asset} {each.check_name}: {each.description}", style="yellow")

@@ -162,8 +162,8 @@ def table(known: Sequence[Backfill]) -> list[str]:
 
 
 def _row(each: Backfill) -> tuple[str, ...]:
-    # What was interrupted and taken up again took its pause too, which says nothing.
-    at_once = each.ended_at is not None and len(each.run_ids) == 1
+    # What was interrupted and taken up again took its pause too, which says nothing; a run an asset is none.
+    at_once = len(each.run_ids) <= len(each.asked.assets)
     took = _duration((each.ended_at - each.started_at).total_seconds()) if each.ended_at and at_once else ""
     return (
         str(each.id), each.state, ",".join(each.asked.assets), str(each.asked.first), str(each.asked.last),

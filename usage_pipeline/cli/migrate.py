@@ -59,6 +59,7 @@ def sql() -> None:
     """Print everything a first `apply` would run on this database."""
     from usage_pipeline.rollups import functions
     from usage_pipeline.sources import access
+    from usage_pipeline.warehouse import statements
     from usage_pipeline.warehouse.connections import Role
     from usage_pipeline.warehouse.migrations import engine
 
@@ -67,8 +68,9 @@ def sql() -> None:
         warehouse.begin(Role.LOGIN) as connection,
     ):
         adapter = access.active(connection, found.token_source)
-        grants = access.grants(connection, adapter)
-    click.echo(engine.script([grant.statement for grant in grants], functions.wanted(adapter)))
+        grants = [grant.statement for grant in access.grants(connection, adapter)]
+        login = str(statements.run(connection, "warehouse.sql", "session_login").scalar_one())
+    click.echo(engine.script(grants, functions.wanted(adapter), login))
 
 
 def everything(found: Settings, warehouse: Warehouse) -> list[str]:

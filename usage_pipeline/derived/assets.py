@@ -2,9 +2,10 @@
 
 import dagster as dg
 
+from usage_pipeline.derived import checks
 from usage_pipeline.derived.ladder import LADDER, Step
 from usage_pipeline.periods import partitions
-from usage_pipeline.rollups import catalogue, runs
+from usage_pipeline.rollups import catalogue, check_runs
 from usage_pipeline.warehouse.connections import Warehouse
 
 
@@ -39,7 +40,7 @@ def _asset(step: Step) -> dg.AssetsDefinition:
     def derived(
         context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]
     ) -> dg.MaterializeResult[None]:
-        return runs.run(context, warehouse, rollup)
+        return check_runs.run(context, warehouse, rollup, checks.of(step))
 
     return derived
 

@@ -1,5 +1,7 @@
 """The checks of the derived assets: those of every grain, and that each rung is what lies below it."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 from usage_pipeline.derived.ladder import LADDER, Step
@@ -9,7 +11,12 @@ from usage_pipeline.rollups.check import Check
 
 def asset_checks() -> list[dg.AssetChecksDefinition]:
     """Those of each rung."""
-    return [check_runs.of_asset(step.rollup, (ladder(step), *checks.OF_EVERY_GRAIN)) for step in LADDER]
+    return [check_runs.of_asset(step.rollup, of(step)) for step in LADDER]
+
+
+def of(step: Step) -> Sequence[Check]:
+    """Those of one rung."""
+    return (ladder(step), *checks.OF_EVERY_GRAIN)
 
 
 def ladder(step: Step) -> Check:

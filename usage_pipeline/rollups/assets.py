@@ -4,7 +4,7 @@ import dagster as dg
 
 from usage_pipeline.periods import partitions
 from usage_pipeline.periods.calendar import Grain
-from usage_pipeline.rollups import catalogue, runs, tokens
+from usage_pipeline.rollups import catalogue, check_runs, checks, tokens
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse.connections import Warehouse
 
@@ -32,4 +32,4 @@ def tokens_daily(
     columns of their own). What belongs to nobody known stands under the nil UUID. One row per user and day:
     `select * from usage.user_token_usage where period_type = 'daily' and period_start = '2026-01-31 00:00Z'`.
     """
-    return runs.run(context, warehouse, tokens.DAILY)
+    return check_runs.run(context, warehouse, tokens.DAILY, checks.DAILY)

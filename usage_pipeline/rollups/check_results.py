@@ -51,6 +51,20 @@ def of_refusal(check: Check, rollup: Rollup, refusal: Refusal) -> dg.AssetCheckR
     )
 
 
+def evaluation(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
+    """The same beside a run, where no step of it says so."""
+    assert result.asset_key is not None
+    assert result.check_name is not None
+    return dg.AssetCheckEvaluation(
+        asset_key=result.asset_key,
+        check_name=result.check_name,
+        passed=result.passed,
+        metadata=result.metadata,
+        severity=result.severity,
+        description=result.description,
+    )
+
+
 def _broken(check: Check, rollup: Rollup, broken: Sequence[Row]) -> str:
     """The first period with its numbers, the next by name, how many more, and what helps."""
     first, *others = broken

@@ -71,4 +71,6 @@ OF_DAYS: Final = (
     ),
 )
 
-tokens_daily_checks: Final = check_runs.of_asset(tokens.DAILY, (*OF_EVERY_GRAIN, *OF_DAYS))
+DAILY: Final = (*OF_EVERY_GRAIN, *OF_DAYS)
+
+tokens_daily_checks: Final = check_runs.of_asset(tokens.DAILY, DAILY)

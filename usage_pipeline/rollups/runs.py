@@ -36,6 +36,7 @@ class Incomplete(dg.Failure):
     def __init__(self, rollup: Rollup, failed: Sequence[Failed]) -> None:
         super().__init__(_blame(rollup, failed), allow_retries=False)
         self.failed = failed
+        self.looked_at: Sequence[dg.AssetCheckEvaluation] = ()
 
 
 @dataclass

@@ -66,6 +66,16 @@ _NO_ENTRY: Final = _Sentence(
     fix="correct the user and the password in USAGE_DATABASE_URL or in the password file",
     kind=ConnectionLost,
 )
+_NO_PASSWORD: Final = _Sentence(
+    "the database {place} asks for a password, and none was given",
+    fix="give it in USAGE_DATABASE_URL, or in the password file",
+    kind=ConnectionLost,
+)
+_UNKNOWN: Final = _Sentence(
+    "the server of {place} has no such database or login",
+    fix="correct its name in USAGE_DATABASE_URL, or create it",
+    kind=ConnectionLost,
+)
 _NO_SUCH_CHARACTER: Final = _Sentence(
     "the database {place} cannot hold a character that was asked for",
     fix="leave it out, or spell it in the letters of the database's encoding",
@@ -118,8 +128,9 @@ _BEFORE_A_SESSION: Final = {
     "connection slots are reserved": _CROWDED,
     "no more connections allowed": _CROWDED,
     "password authentication failed": _NO_ENTRY,
-    "no password supplied": _NO_ENTRY,
+    "no password supplied": _NO_PASSWORD,
     "SASL authentication failed": _NO_ENTRY,
+    '" does not exist': _UNKNOWN,
 }
 """Words of the server's (or of a pooler's) while it lets nobody in: they come without a code."""
 
@@ -147,7 +158,7 @@ def _refusal(error: psycopg.Error, place: str) -> Refusal:
         return _ours(error, _OURS[error.sqlstate])
     if error.sqlstate in _SENTENCES:
         return _SENTENCES[error.sqlstate].refusal(place, _primary(error))
-    if error.sqlstate in ("3F000", "42P01", "42883"):
+    if error.sqlstate in ("3F000", "42P01", "42703", "42883"):
         return _pending(_primary(error))
     fix = "$ migrate sql prints what a login with the right may run" if error.sqlstate == "42501" else ""
     return Refusal(f"the database refused ({error.sqlstate})", why=_primary(error), fix=fix)

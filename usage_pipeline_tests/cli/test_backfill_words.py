@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -11,7 +11,7 @@ from usage_pipeline.cli import backfill_blame, backfill_words
 from usage_pipeline.cli.backfill_job import Job
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.rollups.rollup import Outcome, Span
-from usage_pipeline.warehouse.backfills import Asked
+from usage_pipeline.warehouse.backfills import Asked, Backfill
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline_tests.factories import Chat
 from usage_pipeline_tests.serving.history import ROLLUPS, START, History
@@ -79,3 +79,13 @@ def test_answers_are_told_where_days_were_read(history: History) -> None:
     assert "computed from 0 answers in" in backfill_words.summary(job, days, 1)[0]
     kept = [replace(each, is_kept=True) for each in days]
     assert backfill_words.summary(job, [*kept, *weeks], 1)[0].startswith("4 weeks computed in 1.0 s")
+
+
+@pytest.mark.parametrize(("runs", "took"), [(1, "2 min"), (2, "2 min"), (3, "")])
+def test_how_long_it_took(runs: int, took: str) -> None:
+    """Each asset is a run; more runs than these were interrupted, and a pause is no work."""
+    began = datetime(2026, 1, 10, 3, tzinfo=UTC)
+    asked = Asked(("tokens_daily", "tokens_weekly"), began.date(), began.date(), "1", 2)
+    ids = tuple(map(str, range(runs)))
+    ended = Backfill(7, asked, ids, began, began + timedelta(minutes=2), "done", 2)
+    assert backfill_words.table([ended])[1].endswith(f"01-10 03:00    {took}".rstrip())

@@ -19,8 +19,8 @@ from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 
 CHECKS: Final[dict[str, Sequence[Check]]] = {
-    "tokens_daily": (*checks.OF_EVERY_GRAIN, *checks.OF_DAYS),
-    **{step.rollup.name: (derived.ladder(step), *checks.OF_EVERY_GRAIN) for step in LADDER},
+    "tokens_daily": checks.DAILY,
+    **{step.rollup.name: derived.of(step) for step in LADDER},
 }
 REGISTERED: Final = defs.resolve_asset_graph().asset_check_keys
 DELETION: Final = "delete from usage.user_token_usage where"

@@ -496,6 +496,31 @@ def test_every_run_of_the_days_is_looked_at(
     assert [name for name, each in evaluations(red).items() if not each.passed] == ["yesterday_is_there"]
 
 
+def test_a_run_that_is_refused_in_part_is_looked_at_too(
+    history: History, warehouse: Warehouse, superuser: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dagster leaves out the checks of a step that failed: what was altered would be looked at by nobody."""
+    monkeypatch.setenv("USAGE_TOKENS_GRACE_DAYS", "7")
+    alter_rows(superuser, "tokens_daily", DAY, "total_tokens = 1000")
+    key = dg.AssetCheckKey(dg.AssetKey("tokens_daily"), "sealed_unchanged")
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = dg.materialize(
+            [tokens_daily, tokens_daily_checks, *specs.specs()],
+            selection=[tokens_daily],
+            instance=instance,
+            resources={"warehouse": warehouse},
+            tags=tags("tokens_daily", DAY, DAY + timedelta(days=1)),
+            raise_on_error=False,
+        )
+        assert not run.success
+        assert run.get_asset_check_evaluations() == []
+        latest = instance.event_log_storage.get_latest_asset_check_execution_by_key([key])[key]
+    assert latest.event
+    evaluation = latest.event.get_dagster_event().asset_check_evaluation_data
+    assert not evaluation.passed
+    assert str(evaluation.description).startswith("2026-01-10: its 2 rows have the checksum")
+
+
 def test_one_check_is_launched_alone(history: History, warehouse: Warehouse) -> None:
     """Looked at without a run: nothing is computed for it."""
     ours = dg.Definitions(defs.assets, asset_checks=defs.asset_checks, resources={"warehouse": warehouse})

@@ -74,7 +74,8 @@ def test_the_right_password_gets_in(guarded: Server) -> None:
 
 def test_a_database_that_does_not_exist(guarded: Server) -> None:
     found = refusal(guarded.url("nowhere"))
-    assert found.what.startswith("the database nowhere at ")
+    assert found.what.startswith("the server of nowhere at ")
+    assert found.what.endswith(" has no such database or login")
     assert 'database "nowhere" does not exist' in found.why
 
 

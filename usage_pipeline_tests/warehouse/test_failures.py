@@ -56,6 +56,14 @@ def test_every_kind_of_failure_has_its_sentence(
     assert "a row" not in str(caught.value)
 
 
+@pytest.mark.parametrize("code", ["3F000", "42P01", "42703", "42883"])
+def test_what_a_migration_makes_is_pending(warehouse: Warehouse, code: str) -> None:
+    """A schema, a table, a column or a function that is not there yet, or no more after a rollback."""
+    with pytest.raises(Refusal) as caught, warehouse.begin(Role.WRITER) as connection:
+        fail(connection, code)
+    assert caught.value.line("usage-pipeline").endswith("so it is. Fix: usage-pipeline migrate apply")
+
+
 def test_a_database_that_takes_no_more_connections(server: Server, database: str) -> None:
     name = psycopg.sql.Identifier(database)
     with server.connect() as connection:

@@ -69,14 +69,15 @@ def undo(connection: Connection, wanted: Sequence[FunctionFile], to: str) -> Non
         statements.run_script(connection, statements.read(_SQL, "foundation.down"))
 
 
-def script(grants: Sequence[str], wanted: Sequence[FunctionFile]) -> str:
-    """Everything a first `apply` runs, as SQL for a person to read and run."""
+def script(grants: Sequence[str], wanted: Sequence[FunctionFile], login: str) -> str:
+    """Everything a first `apply` of this login runs, as SQL for a person to read and run, whoever that is."""
     revisions = io.StringIO()
     _alembic(lambda config: command.upgrade(config, "head", sql=True), None, revisions)
     as_owner, as_login = statements.read(_SQL, "act_as_owner"), statements.read(_SQL, "act_as_login")
     return "\n".join(
         [
             statements.read(_SQL, "foundation.up"),
+            statements.printed(_SQL, "membership", login=login),
             as_owner,
             revisions.getvalue(),
             as_login,
