@@ -4,7 +4,8 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -140,6 +141,27 @@ def store(settings: Settings, **changes: object) -> None:
     """Write keys of `settings.toml`, keep the others, replace the file in one step."""
     _read(settings.file)  # what is there must make sense
     settings.home.mkdir(parents=True, exist_ok=True)
+    with _alone(settings.home):
+        _replace(settings, changes)
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    """Two that read and then replace would lose what one of them wrote."""
+    try:
+        import fcntl
+    except ImportError:  # no such locks here
+        yield
+        return
+    folder = os.open(home, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _replace(settings: Settings, changes: Mapping[str, object]) -> None:
     lines = settings.file.read_text(encoding="utf-8").splitlines() if settings.file.exists() else []
     kept = [line for line in lines if line.partition("=")[0].strip() not in changes]
     texts = {key: json.dumps(str(value), ensure_ascii=False) for key, value in sorted(changes.items())}

@@ -1,5 +1,8 @@
 """The one gate: who wins, what is kept, and what is refused by name."""
 
+import subprocess
+import sys
+import time
 from datetime import date
 from pathlib import Path
 
@@ -97,3 +100,23 @@ def test_a_file_in_a_form_of_its_authors_stays_as_it_is(tmp_path: Path, text: st
     with pytest.raises(Refusal, match="is not changed"):
         settings.store(found, start="2026-02-03")
     assert (tmp_path / "settings.toml").read_text() == text
+
+
+def test_two_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
+    """`automation on` while `migrate apply` finds the first day: each keeps what the other has said."""
+    found = load(tmp_path)
+    switching = (
+        "import sys; from usage_pipeline import settings; found = settings.load({'USAGE_HOME': sys.argv[1]})\n"
+        "while True: settings.store(found, automation='on')"
+    )
+    with subprocess.Popen([sys.executable, "-c", switching, str(tmp_path)]) as switch:
+        while not found.file.exists():
+            time.sleep(0.01)
+        days = [date(2026, 1, number) for number in range(1, 31)]
+        lost = []
+        for day in days:
+            settings.store(found, start=day)
+            time.sleep(0.02)
+            lost += [] if load(tmp_path).start == day else [day]
+        switch.kill()
+    assert lost == []

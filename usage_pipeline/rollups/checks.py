@@ -37,8 +37,8 @@ OF_DAYS: Final = (
     Check(
         "yesterday_is_there",
         "check_yesterday_is_there",
-        "Yesterday, by the database's clock, is computed to its end.",
-        "the nightly run did not happen, failed or came too early. `usage-pipeline status` tells what runs.",
+        "Yesterday, by the database's clock, is computed to its end; until 4:00 UTC the day before.",
+        "the nightly run is off, failed or came too early. `usage-pipeline status` tells what runs.",
         AGAIN,
     ),
     Check(

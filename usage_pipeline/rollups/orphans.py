@@ -33,4 +33,7 @@ def bury(
         if run.run_id in lost or workers.is_gone(run.run_id, run.tags):
             if run.run_id in taken_over:
                 instance.add_run_tags(run.run_id, {runs.RETRIES_TAG: "0"})
-            instance.report_run_failed(run, message="Its process is gone; what it finished stays.")
+            now = instance.get_run_by_id(run.run_id)
+            if now is None or now.is_finished:
+                continue  # it came to its end, and its process with it, between the two looks
+            instance.report_run_failed(now, message="Its process is gone; what it finished stays.")

@@ -1,5 +1,6 @@
 """Who works on a run: the process behind it, told by tags, so that one that is gone is known to be."""
 
+import hashlib
 import os
 import socket
 from collections.abc import Mapping
@@ -9,6 +10,7 @@ from typing import Final
 
 from usage_pipeline.warehouse import processes
 
+_IDENTITY: Final = Path("/etc/machine-id")
 TAG: Final = "usage/process"
 """One tag for all of it: each would be a line of every run on the page."""
 
@@ -30,7 +32,8 @@ def is_gone(run_id: str, given: Mapping[str, str]) -> bool:
     number = told.partition(" ")[0]
     if not number.isdigit() or not told.startswith(_of(run_id, number)):
         return False
-    return told != f"{_of(run_id, number)}{processes.started(int(number))}"
+    started = processes.started(int(number))
+    return started is not None and told != f"{_of(run_id, number)}{started}"
 
 
 def _of(run_id: str, number: str) -> str:
@@ -38,7 +41,10 @@ def _of(run_id: str, number: str) -> str:
 
 
 def _machine() -> str:
-    """Two containers may share a name, and each counts its processes from one."""
+    """Two machines may share a name, and two containers of one, which count from one each."""
+    told = [socket.gethostname()]
     with suppress(OSError):
-        return f"{socket.gethostname()} {Path('/proc/self/ns/pid').readlink()}"
-    return socket.gethostname()
+        told.append(hashlib.sha256(_IDENTITY.read_bytes()).hexdigest()[:8])  # it is nobody else's to know
+    with suppress(OSError):
+        told.append(str(Path("/proc/self/ns/pid").readlink()))
+    return " ".join(told)

@@ -376,7 +376,7 @@ def _kept(
         row = new if is_meant and not (keeps and loses) else old
         if row is not None:
             after[user] = row
-        if row != new and (old and old.measure) != (new and new.measure):
+        if row != new and (old and old.counts) != (new and new.counts):
             kept[user] = (
                 (old.messages if old else 0) - (new.messages if new else 0),
                 (old.total if old else 0) - (new.total if new else 0),

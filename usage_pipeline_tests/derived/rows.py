@@ -52,6 +52,11 @@ class Row(NamedTuple):
         return all(mine >= theirs for mine, theirs in zip(self.measure, other.measure, strict=True))
 
     @property
+    def counts(self) -> tuple[int, ...]:
+        """What differs between what is stored and its source, where one stays behind the other."""
+        return *self.measure, self.unmetered, self.refused
+
+    @property
     def measure(self) -> tuple[int, int, int]:
         return self.messages, self.conversation_count, self.total
 

@@ -56,6 +56,8 @@ FAULTS: Final = {
     f"message_count = case when user_id = '{ADA}' then 6 else 8 end": "2 rows differ from those below: 14",
     f"message_count = case when user_id = '{ADA}' then 6 else 7 end": "13 messages, 210 tokens",
     f"total_tokens = case when user_id = '{ADA}' then 106 else 105 end": "1 rows differ",
+    f"total_prompt_tokens = case when user_id = '{ADA}' then 0 else total_prompt_tokens end": "1 rows differ",
+    "unmetered_message_count = 1": "2 rows differ",
     f"conversation_count = case when user_id = '{ADA}' then 0 else 7 end": "1 rows differ",
     f"conversation_count = case when user_id = '{ADA}' then 1 else 8 end": "9 conversations, below are 14",
     f"user_id = case when user_id = '{ADA}' then '{OTHER}' else user_id end": "2 rows differ",

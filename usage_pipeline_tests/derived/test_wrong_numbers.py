@@ -54,7 +54,13 @@ def restate(warehouse: Warehouse, intent: str, user: UUID | None = None) -> None
 
 
 @pytest.mark.parametrize(
-    "change", [f"message_count = 3 where user_id = '{ADA}'", "total_tokens = total_tokens + 1"]
+    "change",
+    [
+        f"message_count = 3 where user_id = '{ADA}'",
+        "total_tokens = total_tokens + 1",
+        "total_prompt_tokens = 1000",
+        f"unmetered_message_count = 1 where user_id = '{ADA}'",
+    ],
 )
 def test_days_that_were_altered_do_not_climb(
     history: History, warehouse: Warehouse, superuser: psycopg.Connection, change: str
@@ -85,10 +91,11 @@ def test_a_sealed_day_that_was_altered_is_not_sealed_anew(
     before = stored(superuser)
     with pytest.raises(Refusal) as refused:
         restate(warehouse, intent)
-    sealed = "tokens_daily of 2026-01-14 is sealed, and its rows were altered since"
-    held = "its 2 rows hold 1015 tokens, the 2 that were sealed held 30"
-    fix = "restate tokens_daily --from 2026-01-14 --to 2026-01-14 --reason WHY --accept-loss --dry-run"
-    said = f"{sealed}: {held}. Fix: usage-pipeline {fix} shows what the source says"
+    altered = "tokens_daily of 2026-01-14 holds rows that were altered since its last run"
+    held = "its 2 rows have 1015 tokens, that run left 2 rows and 30 tokens"
+    fix = "restate tokens_daily --from 2026-01-14 --to 2026-01-14 --reason WHY --accept-loss"
+    then = "makes them what the source says, and with --dry-run shows it first"
+    said = f"{altered}: {held}. Fix: usage-pipeline {fix} {then}"
     assert refused.value.line("usage-pipeline") == said
     assert stored(superuser) == before
     assert not look(warehouse, "tokens_daily", "sealed_unchanged", SEALED).passed
@@ -122,6 +129,52 @@ def test_a_sealed_day_whose_source_is_gone_stays_red(
     assert refused.value.line("usage-pipeline").endswith(
         "Fix: its source is gone: restore its rows from a backup"
     )
+
+
+def test_a_call_for_one_user_vouches_for_no_other(
+    history: History, warehouse: Warehouse, superuser: psycopg.Connection
+) -> None:
+    """It makes one row anew, and what it records is the sum of all."""
+    alter_rows(superuser, "tokens_daily", OPEN, f"total_tokens = 1000 where user_id = '{ADA}'")
+    with pytest.raises(Refusal, match="altered since its last run") as refused:
+        tokens.run(
+            warehouse, Grain.DAILY, window(Grain.DAILY, OPEN), "test", intent="user", user_id=UUID(int=2)
+        )
+    assert refused.value.line("usage-pipeline").endswith(f"tokens_daily --from {OPEN} --to {OPEN}")
+    history.compute(Grain.DAILY, OPEN)
+    tokens.run(warehouse, Grain.DAILY, window(Grain.DAILY, OPEN), "test", intent="user", user_id=UUID(int=2))
+
+
+def test_an_altered_day_that_the_horizon_has_passed_is_not_sealed(
+    history: History, warehouse: Warehouse, superuser: psycopg.Connection
+) -> None:
+    """It stands as it is from then on: what it is must be what was computed."""
+    alter_rows(superuser, "tokens_daily", OPEN, f"total_tokens = 1000 where user_id = '{ADA}'")
+    with warehouse.begin(Role.WRITER) as connection:
+        horizon.declare(connection, "tokens", midnight(OPEN + timedelta(days=1)))
+    history.clock(OPEN + timedelta(days=30))
+    with pytest.raises(Refusal, match="altered since its last run"):
+        history.compute(Grain.DAILY, OPEN)
+
+
+def test_an_answer_of_somebody_else_that_became_another_kind_hinders_nobody(
+    history: History, warehouse: Warehouse, superuser: psycopg.Connection
+) -> None:
+    """One user is restated: of the others the source says something new, and that is no fault of the run."""
+    other = UUID(int=2)
+    history.chat.connection.execute("insert into auth.users (id) values (%s)", [other])
+    history.answers([SEALED], user=other)
+    change = (
+        "update public.chat_messages_v2 set metadata = %s where sender_user_id = %s and created_at::date = %s"
+    )
+    history.chat.connection.execute(change, ['{"tokens": 0}', ADA, SEALED])
+    restate(warehouse, "accept")
+    history.chat.connection.execute(change, ["{}", ADA, SEALED])
+    history.answers([SEALED], user=other)
+    restate(warehouse, "restate", other)
+    assert look(warehouse, "tokens_daily", "conservation", SEALED).passed
+    restate(warehouse, "restate")
+    assert look(warehouse, "tokens_daily", "conservation", SEALED).passed
 
 
 @pytest.mark.parametrize(

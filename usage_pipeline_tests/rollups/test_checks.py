@@ -172,7 +172,11 @@ def test_yesterday_before_the_first_day_is_there(history: History, warehouse: Wa
 
 
 def test_yesterday_is_by_the_databases_clock(history: History, warehouse: Warehouse) -> None:
-    history.clock(TODAY + timedelta(days=1), 0)
+    history.clock(TODAY + timedelta(days=1), 3)
+    early = look(warehouse, "tokens_daily", "yesterday_is_there", TODAY)
+    assert early.passed, "each run of the hours before the night's would be red"
+    assert said(early) == "the day before yesterday is computed to its end"
+    history.clock(TODAY + timedelta(days=1), 4)
     result = look(warehouse, "tokens_daily", "yesterday_is_there", TODAY)
     assert not result.passed
     assert "2026-01-26: yesterday is computed up to 12:00 UTC" in said(result)
@@ -367,7 +371,7 @@ def test_a_share_that_moved(crowds: History, warehouse: Warehouse, chat: Chat, s
     result = look(warehouse, "tokens_daily", name, YESTERDAY, TODAY)
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert said(result).startswith(
-        "2026-01-25: 20 of 60 answers, 33.3 %; usual are 1.7 %, give or take 5.0. Fix: usage-pipeline "
+        "2026-01-25: 20 of 60 answers, 33.3 %; usual are 1.7 %, give or take 6.6. Fix: usage-pipeline "
     )
     assert (number(result, "share_percent"), number(result, "usual_percent")) == (33.3, 1.7)
     other = "unattributed" if share == "unmetered" else "unmetered"
@@ -376,11 +380,34 @@ def test_a_share_that_moved(crowds: History, warehouse: Warehouse, chat: Chat, s
 
 def test_a_small_move_is_none(crowds: History, warehouse: Warehouse, chat: Chat) -> None:
     """Half of the days have no deviation at all: without a floor one answer more would be red."""
-    crowd(chat, YESTERDAY, unmetered=3)
+    crowd(chat, YESTERDAY, unmetered=30, count=600)
     crowds.compute(Grain.DAILY, YESTERDAY)
     result = look(warehouse, "tokens_daily", "unmetered_share", YESTERDAY)
     assert result.passed
-    assert said(result) == "3 of 60 answers, 5.0 %; usual are 1.7 %, give or take 5.0"
+    assert said(result) == "30 of 600 answers, 5.0 %; usual are 1.7 %, give or take 5.0"
+
+
+def test_a_day_of_few_answers_moves_by_chance(crowds: History, warehouse: Warehouse, chat: Chat) -> None:
+    """Of sixty answers a few more or less are luck."""
+    crowd(chat, YESTERDAY, unmetered=4)
+    crowds.compute(Grain.DAILY, YESTERDAY)
+    result = look(warehouse, "tokens_daily", "unmetered_share", YESTERDAY)
+    assert result.passed
+    assert said(result) == "4 of 60 answers, 6.7 %; usual are 1.7 %, give or take 6.6"
+
+
+def test_weekends_are_like_weekends(chat: Chat, warehouse: Warehouse) -> None:
+    """Who comes on a Sunday is not who comes on a Monday: each Sunday would be red."""
+    found = History(chat, warehouse)
+    found.clock(TODAY)
+    for day in days(START, TODAY):
+        crowd(chat, day, unmetered=60 if day.weekday() > 4 else 15, count=300)
+    found.compute(Grain.DAILY, START, TODAY)
+    assert YESTERDAY.weekday() == 6
+    assert look(warehouse, "tokens_daily", "unmetered_share", YESTERDAY).passed
+    crowd(chat, YESTERDAY, unmetered=100, count=100)
+    found.compute(Grain.DAILY, YESTERDAY)
+    assert not look(warehouse, "tokens_daily", "unmetered_share", YESTERDAY).passed
 
 
 def test_one_odd_day_moves_no_habit(crowds: History, warehouse: Warehouse, chat: Chat) -> None:

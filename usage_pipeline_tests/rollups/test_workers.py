@@ -44,6 +44,7 @@ def test_whoever_was_killed_is_gone() -> None:
         (f"{os.getpid()} on ", "no number on "),
         (f"{os.getpid()} on ", " on "),
     ],
+    ids=["another run", "another machine", "no number", "no process"],
 )
 def test_of_others_nothing_is_known(said: str, instead: str) -> None:
     """A second try gets the tags of the run before; machines and containers share one Dagster."""
@@ -52,6 +53,16 @@ def test_of_others_nothing_is_known(said: str, instead: str) -> None:
     assert workers.is_gone("a run", {workers.TAG: gone})
     assert said in gone
     assert not workers.is_gone("a run", {workers.TAG: gone.replace(said, instead)})
+
+
+def test_who_cannot_look_takes_nobody_for_gone() -> None:
+    """A process that may open no more files sees none of /proc: it would fail every run that works."""
+    script = (
+        "import resource; from usage_pipeline.rollups import workers; told = workers.tags('a run');"
+        " resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0)); print(workers.is_gone('a run', told))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout == "False\n", done.stderr
 
 
 def test_whose_process_it_is() -> None:

@@ -1,5 +1,5 @@
 -- check_ladder: one row per computed period of a window: whether each user's row is what the periods below it add up
--- to: messages and tokens are their sum, conversations at least the most of any and at most the sum.
+-- to: messages and tokens of each kind are their sum, conversations at least the most of any and at most the sum.
 -- skipped: what it was made from is pruned or was never whole, or has changed since, and its next run will follow.
 -- Of a long window the newest periods are compared, no more once so many rows below are read.
 -- Binds: rollup, grain, below, below_grain, window_start, window_end, most_rows.
@@ -60,7 +60,11 @@ lower_users as (
     pg_catalog.sum(held.message_count)::bigint as messages,
     pg_catalog.sum(held.total_tokens)::bigint as tokens,
     pg_catalog.sum(held.conversation_count)::bigint as most_conversations,
-    pg_catalog.max(held.conversation_count) as least_conversations
+    pg_catalog.max(held.conversation_count) as least_conversations,
+    array[
+      pg_catalog.sum(held.total_prompt_tokens), pg_catalog.sum(held.total_completion_tokens),
+      pg_catalog.sum(held.unmetered_message_count), pg_catalog.sum(held.refused_message_count)
+    ] as others
   from judged
   join usage.user_token_usage held
     on held.period_start >= judged.period_start and held.period_start < judged.covered_until
@@ -73,7 +77,10 @@ lower_users as (
 upper_users as (
   select
     held.period_start, held.user_id, held.message_count as messages, held.total_tokens as tokens,
-    held.conversation_count as conversations
+    held.conversation_count as conversations,
+    array[
+      held.total_prompt_tokens, held.total_completion_tokens, held.unmetered_message_count, held.refused_message_count
+    ]::numeric[] as others
   from judged
   join usage.user_token_usage held on held.period_start = judged.period_start
   where judged.skipped is null
@@ -93,6 +100,7 @@ compared as (
     pg_catalog.count(*) filter (
       where (coalesce(upper_users.messages, 0), coalesce(upper_users.tokens, 0))
         <> (coalesce(lower_users.messages, 0), coalesce(lower_users.tokens, 0))
+        or coalesce(upper_users.others, '{0,0,0,0}') <> coalesce(lower_users.others, '{0,0,0,0}')
         or coalesce(upper_users.conversations, 0)
           not between coalesce(lower_users.least_conversations, 0) and coalesce(lower_users.most_conversations, 0)
     ) as users_that_differ

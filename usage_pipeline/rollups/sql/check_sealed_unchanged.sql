@@ -5,6 +5,7 @@
 -- Binds: rollup, grain, window_start, window_end, most_periods, most_rows.
 with place as (
   select
+    first.day as first_day,
     first.day - reach.span
       + (usage_private.now() - first.day + reach.span) * pg_catalog.mod(
         pg_catalog.floor(extract(epoch from usage_private.now()) / 86400) * 0.6180339887, 1)::float8 as starts
@@ -32,7 +33,7 @@ drawn as (
   from (
     select ledger.period_start, ledger.period_end, ledger.checksum, ledger.stored_rows
     from place
-    join usage.rollup_ledger ledger on ledger.period_start >= place.starts
+    join usage.rollup_ledger ledger on ledger.period_start >= place.starts and ledger.period_end > place.first_day
     where ledger.rollup = :rollup and ledger.state = 'sealed'
       and not (
         ledger.period_start >= cast(:window_start as timestamptz)

@@ -1,7 +1,8 @@
 -- check_share: one row: whether the share of some answers, on the newest complete day before the window's end, is what
 -- it was on the 28 days before. Usual is their median, give or take five times the median distance from it, and five
--- points in any case: one odd day neither moves nor widens it. A day with fewer than 50 answers has no share, and
--- fewer than seven such days are no habit.
+-- points in any case: one odd day neither moves nor widens it. Usual is also what so few answers give by chance, and what
+-- the same weekday had, give or take five points. A day with fewer than 50 answers has no share, and fewer than seven
+-- such days are no habit.
 -- Binds: rollup, window_end, share (unmetered_rows or unattributed_rows).
 with days as (
   select
@@ -28,7 +29,10 @@ newest as (
   limit 1
 ),
 before as (
-  select 100.0 * days.answers_in_it / days.answers as percent
+  select
+    100.0 * days.answers_in_it / days.answers as percent,
+    extract(isodow from days.period_start at time zone 'UTC')
+      = extract(isodow from newest.period_start at time zone 'UTC') as is_same_weekday
   from newest
   join days on days.period_start < newest.period_start
     and days.period_start >= newest.period_start - interval '28 days'
@@ -37,18 +41,20 @@ before as (
 middle as (
   select
     pg_catalog.count(*) as day_count,
-    pg_catalog.percentile_cont(0.5) within group (order by before.percent) as percent
+    pg_catalog.percentile_cont(0.5) within group (order by before.percent) as percent,
+    pg_catalog.min(before.percent) filter (where before.is_same_weekday) - 5 as least_of_weekday,
+    pg_catalog.max(before.percent) filter (where before.is_same_weekday) + 5 as most_of_weekday
   from before
 ),
 usual as (
   select
-    middle.day_count,
-    middle.percent,
+    middle.*,
     greatest(5 * (
       select pg_catalog.percentile_cont(0.5) within group (order by pg_catalog.abs(before.percent - middle.percent))
       from before
-    ), 5) as leeway
+    ), 4 * pg_catalog.sqrt(middle.percent * (100 - middle.percent) / nullif(newest.answers, 0)), 5) as leeway
   from middle
+  left join newest on true
 ),
 shown as (
   select
@@ -57,7 +63,8 @@ shown as (
     pg_catalog.round(usual.percent::numeric, 1) as usual_percent,
     pg_catalog.round(usual.leeway::numeric, 1) as leeway,
     newest.answers >= 50 and usual.day_count >= 7 as is_judged,
-    pg_catalog.abs(newest.percent - usual.percent) > usual.leeway as is_unusual
+    pg_catalog.abs(newest.percent - usual.percent) > usual.leeway
+      and (newest.percent between usual.least_of_weekday and usual.most_of_weekday) is not true as is_unusual
   from usual
   left join newest on true
 )

@@ -53,7 +53,7 @@ create or replace function usage_private.lock_below(
 )
 returns table (
   period_start timestamptz, period_end timestamptz, standing text, is_sealed boolean, covered_until timestamptz,
-  checksum text, message_count bigint, total_tokens bigint, total_only_rows bigint
+  checksum text, totals jsonb, total_only_rows bigint
 )
 language sql volatile
 as $$
@@ -90,8 +90,7 @@ as $$
     coalesce(held.state = 'sealed', false),
     held.covered_until,
     held.checksum,
-    (held.totals ->> 'message_count')::bigint,
-    (held.totals ->> 'total_tokens')::bigint,
+    held.totals,
     held.total_only_rows
   from periods
   left join held on held.period_start = periods.period_start and held.computed_at is not null

@@ -167,9 +167,11 @@ begin
     where replace_tokens.is_raw and replace_tokens.is_sealed
       and coalesce(before.user_id, computed.user_id) not in (select changed.user_id from changed)
       and (
-        before.total_tokens, before.message_count, before.conversation_count
+        before.total_tokens, before.message_count, before.conversation_count, before.unmetered_message_count,
+        before.refused_message_count
       ) is distinct from (
-        computed.total_tokens, computed.message_count, computed.conversation_count
+        computed.total_tokens, computed.message_count, computed.conversation_count, computed.unmetered_message_count,
+        computed.refused_message_count
       )
   ),
   hours as (

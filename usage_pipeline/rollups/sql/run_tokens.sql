@@ -48,7 +48,8 @@ declare
   missing_end timestamptz;
   below_now jsonb := '{}';
   below_messages bigint := 0;
-  below_tokens bigint := 0;
+  below_totals jsonb[] := '{}';
+  differing record;
   total_only bigint := 0;
   all_sealed boolean := true;
   any_pruned boolean := false;
@@ -143,8 +144,8 @@ begin
       if kid.standing = 'stands' then
         if gap is null or led.state = 'sealed' then
           parts := parts || kid.period_start;
-          below_messages := below_messages + kid.message_count;
-          below_tokens := below_tokens + kid.total_tokens;
+          below_messages := below_messages + (kid.totals ->> 'message_count')::bigint;
+          below_totals := below_totals || kid.totals;
           total_only := total_only + coalesce(kid.total_only_rows, 0);
         end if;
         if gap is null then
@@ -207,21 +208,26 @@ begin
     covered := coalesce(gap, greatest(covered, reach));
   end if;
 
-  if led.state = 'sealed' then
+  if led.state = 'sealed' or led.state is not null and (stands_as_it_is or p_intent = 'user') then
     select sums.* into strict stored from usage_private.stored_tokens(step.period_type, p_start, ends) sums;
-    -- what was altered would look like what the source has lost, be kept, and be sealed anew
+    -- Here a run does not make all rows anew. What was altered would look like what the source has lost, be kept, and
+    -- get a checksum of its own.
     if (p_intent <> 'accept' or p_user is not null) and stored.checksum <> led.checksum
       and pg_catalog.split_part(stored.checksum, ':', 1) = pg_catalog.split_part(led.checksum, ':', 1)
     then
-      raise exception '% of % is sealed, and its rows were altered since', p_rollup, key
+      raise exception '% of % holds rows that were altered since its last run', p_rollup, key
         using errcode = 'UP001',
-          detail = pg_catalog.format('its %s rows hold %s tokens, the %s that were sealed held %s', stored.stored_rows,
-            stored.totals ->> 'total_tokens', led.stored_rows, led.totals ->> 'total_tokens'),
+          detail = pg_catalog.format('its %s rows have %s tokens, that run left %s rows and %s tokens',
+            stored.stored_rows, stored.totals ->> 'total_tokens', led.stored_rows, led.totals ->> 'total_tokens'),
           hint = case
             when stands_as_it_is then 'its source is gone: restore its rows from a backup'
-            else pg_catalog.format(
-              'usage-pipeline restate %s --from %s --to %s --reason WHY --accept-loss --dry-run shows what the source says',
+            when led.state = 'sealed' then pg_catalog.format(
+              'usage-pipeline restate %s --from %s --to %s --reason WHY --accept-loss makes them what the source says,'
+              ' and with --dry-run shows it first',
               p_rollup, (p_start at time zone 'UTC')::date, (p_start at time zone 'UTC')::date)
+            else pg_catalog.format('usage-pipeline backfill %s --from %s --to %s', p_rollup,
+              greatest((p_start at time zone 'UTC')::date, policy.first_day),
+              least((ends at time zone 'UTC')::date - 1, (clock at time zone 'UTC')::date))
           end;
     end if;
   end if;
@@ -276,20 +282,32 @@ begin
     return;
   end if;
 
-  if not stands_as_it_is and not is_raw and (
-    written.source_rows <> below_messages or (stored.totals ->> 'total_tokens')::bigint <> below_tokens
-  ) then
-    raise exception '% of % was not stored', p_rollup, key
-      using errcode = 'UP001',
-        detail = pg_catalog.format('the rows of %s hold %s answers and %s tokens, their last runs left %s and %s', step.below,
-          written.source_rows, stored.totals ->> 'total_tokens', below_messages, below_tokens),
-        hint = pg_catalog.format('usage-pipeline backfill %s --from %s --to %s', step.below,
-          greatest((p_start at time zone 'UTC')::date, policy.first_day),
-          least((ends at time zone 'UTC')::date - 1, (clock at time zone 'UTC')::date));
+  if not stands_as_it_is and not is_raw then
+    -- what is added up of the rows below is what their last runs left; conversations are counted, not added
+    select part.name, pg_catalog.sum(part.total::numeric) as expected, (stored.totals ->> part.name)::numeric as held
+    into differing
+    from pg_catalog.unnest(below_totals) below (totals)
+    cross join lateral pg_catalog.jsonb_each_text(below.totals) part (name, total)
+    where part.name <> 'conversation_count'
+    group by part.name
+    having pg_catalog.count(*) = pg_catalog.cardinality(below_totals)
+      and pg_catalog.sum(part.total::numeric) <> (stored.totals ->> part.name)::numeric
+    order by part.name = 'total_tokens' desc, part.name
+    limit 1;
+    if found then
+      raise exception '% of % was not stored', p_rollup, key
+        using errcode = 'UP001',
+          detail = pg_catalog.format('of %s the rows of %s hold %s, their last runs left %s',
+            differing.name, step.below, differing.held, differing.expected),
+          hint = pg_catalog.format('usage-pipeline backfill %s --from %s --to %s', step.below,
+            greatest((p_start at time zone 'UTC')::date, policy.first_day),
+            least((ends at time zone 'UTC')::date - 1, (clock at time zone 'UTC')::date));
+    end if;
   end if;
   if not stands_as_it_is and (
     written.message_count <> written.source_rows
     or stored.message_count <> written.source_rows + written.kept_rows
+    or not is_raw and written.source_rows <> below_messages
     or written.kept = '{}' and (
       stored.unattributed_rows <> written.unattributed_rows
       or stored.unmetered_rows <> written.unmetered_rows
