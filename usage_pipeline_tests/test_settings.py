@@ -106,7 +106,8 @@ def test_two_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
     """`automation on` while `migrate apply` finds the first day: each keeps what the other has said."""
     found = load(tmp_path)
     switching = (
-        "import sys; from usage_pipeline import settings; found = settings.load({'USAGE_HOME': sys.argv[1]})\n"
+        "import sys; from usage_pipeline import settings\n"
+        "found = settings.load({'USAGE_HOME': sys.argv[1]})\n"
         "while True: settings.store(found, automation='on')"
     )
     with subprocess.Popen([sys.executable, "-c", switching, str(tmp_path)]) as switch:
