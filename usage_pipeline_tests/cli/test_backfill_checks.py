@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests import stack
 from usage_pipeline_tests.cli.test_own_database import TODAY, YESTERDAY, Own
 from usage_pipeline_tests.conftest import TEMPLATE, cloned
-from usage_pipeline_tests.factories import Chat
+from usage_pipeline_tests.factories import Chat, set_clock
 from usage_pipeline_tests.stack import Checkout
 
 pytestmark = pytest.mark.stack
@@ -40,6 +40,7 @@ def test_a_red_check_is_a_line_and_no_failure(checkout: Checkout, server: Server
     with cloned(server, TEMPLATE) as name:
         own = Own(checkout, server, name)
         with own.connect() as connection:
+            set_clock(connection, datetime.combine(TODAY, time(12), UTC))  # the night has had its time
             chat = Chat(connection)
             for number in range(6):
                 chat.answer(at=YESTERDAY - timedelta(days=number) + timedelta(hours=3))
