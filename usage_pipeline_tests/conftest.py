@@ -64,11 +64,6 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.sql)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files of whole stacks first: they are few and long, and one at the end would leave a core idle."""
-    items.sort(key=lambda item: item.get_closest_marker("stack") is None)
-
-
 def _kind(config: pytest.Config) -> Kind:
     return Kind(config.getoption("--postgres"), config.getoption("--over"))
 
