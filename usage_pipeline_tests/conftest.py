@@ -89,6 +89,14 @@ def database(server: Server) -> Iterator[str]:
 
 
 @pytest.fixture
+def superuser(server: Server, database: str) -> Iterator[psycopg.Connection]:
+    """Somebody whom no trigger stops, on this test's database."""
+    with server.connect(database) as connection:
+        connection.execute("set session_replication_role = replica")
+        yield connection
+
+
+@pytest.fixture
 def warehouse(server: Server, database: str) -> Iterator[Warehouse]:
     """The warehouse on this test's database."""
     found = Warehouse(server.url(database))

@@ -18,9 +18,8 @@ from usage_pipeline import refusals
 def main() -> None:
     """Run one verb; whatever goes wrong on purpose ends in one line and its exit code."""
     _keep_standard_streams()
-    warnings.filterwarnings(
-        "ignore", message=r"(?s).* is currently in (beta|preview)"
-    )  # Dagster's, of itself
+    # Dagster warns of parts of itself; by their text, because its classes would have to be loaded to be named
+    warnings.filterwarnings("ignore", message=r"(?s).* is currently in (beta|preview)")
     gc.set_threshold(100_000, 20, 20)  # a thousand modules are loaded; a look for garbage finds none
     try:  # the imports too: they take long enough to be interrupted
         from usage_pipeline.cli import program

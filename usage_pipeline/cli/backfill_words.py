@@ -162,7 +162,7 @@ def table(known: Sequence[Backfill]) -> list[str]:
 
 
 def _row(each: Backfill) -> tuple[str, ...]:
-    # What was interrupted and taken up again took its pause too, which says nothing; a run an asset is none.
+    # Each asset is one run; more of them were interrupted and taken up again, and took the pause too.
     at_once = len(each.run_ids) <= len(each.asked.assets)
     took = _duration((each.ended_at - each.started_at).total_seconds()) if each.ended_at and at_once else ""
     return (

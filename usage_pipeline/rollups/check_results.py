@@ -1,7 +1,7 @@
 """What a check says: a line with periods, numbers and the command; a small table, and numbers to plot."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
@@ -117,6 +117,4 @@ def _key(rollup: Rollup, row: Row) -> str:
 
 
 def _window(rollup: Rollup, row: Row) -> Window:
-    start: datetime = row["period_start"]
-    day: date = start.date()
-    return calendar.window(rollup.grain, day)
+    return calendar.window(rollup.grain, row["period_start"].date())

@@ -1,6 +1,5 @@
 """The check of the ladder: each rung is what lies below it, user by user, or it is said why not."""
 
-from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Final
 from uuid import UUID, uuid4
@@ -10,7 +9,6 @@ import pytest
 
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.warehouse.connections import Warehouse
-from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.factories import Chat
 from usage_pipeline_tests.rollups.checking import (
     alter_ledger,
@@ -19,7 +17,6 @@ from usage_pipeline_tests.rollups.checking import (
     look,
     number,
     said,
-    unguarded,
 )  # fmt: skip
 from usage_pipeline_tests.serving.history import START, History, prune_days
 
@@ -43,12 +40,6 @@ def history(chat: Chat, warehouse: Warehouse) -> History:
         found.answers([day], user=GRACE)
     found.compute_all(TODAY)
     return found
-
-
-@pytest.fixture
-def superuser(server: Server, database: str) -> Iterator[psycopg.Connection]:
-    with unguarded(server, database) as connection:
-        yield connection
 
 
 FAULTS: Final = {

@@ -1,6 +1,5 @@
 """What would store a wrong number is refused where it would be stored, and nothing of it stands."""
 
-from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Final
 from uuid import UUID
@@ -13,9 +12,8 @@ from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups import tokens
 from usage_pipeline.warehouse import horizon
 from usage_pipeline.warehouse.connections import Role, Warehouse
-from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.factories import Chat
-from usage_pipeline_tests.rollups.checking import alter_rows, look, stored, unguarded
+from usage_pipeline_tests.rollups.checking import alter_rows, look, stored
 from usage_pipeline_tests.serving.history import START, History
 
 TODAY: Final = date(2026, 1, 26)
@@ -40,12 +38,6 @@ def history(chat: Chat, warehouse: Warehouse) -> History:
     found.answers(every)
     found.compute_all(TODAY)
     return found
-
-
-@pytest.fixture
-def superuser(server: Server, database: str) -> Iterator[psycopg.Connection]:
-    with unguarded(server, database) as connection:
-        yield connection
 
 
 def restate(warehouse: Warehouse, intent: str, user: UUID | None = None) -> None:

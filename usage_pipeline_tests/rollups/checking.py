@@ -1,7 +1,6 @@
 """A check, looked at as after a run; and the faults that nobody but a superuser can make."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from typing import Final
@@ -16,7 +15,6 @@ from usage_pipeline.periods import calendar, partitions
 from usage_pipeline.rollups import check_runs, checks, runs
 from usage_pipeline.rollups.check import Bind, Check
 from usage_pipeline.warehouse.connections import Warehouse
-from usage_pipeline.warehouse.embedded import Server
 
 CHECKS: Final[dict[str, Sequence[Check]]] = {
     "tokens_daily": checks.DAILY,
@@ -56,14 +54,6 @@ def broken(result: dg.AssetCheckResult) -> list[dict[str, object]]:
     table = result.metadata["broken"]
     assert isinstance(table, dg.TableMetadataValue)
     return [dict(record.data) for record in table.records]
-
-
-@contextmanager
-def unguarded(server: Server, database: str) -> Iterator[psycopg.Connection]:
-    """A superuser whom no trigger stops."""
-    with server.connect(database) as connection:
-        connection.execute("set session_replication_role = replica")
-        yield connection
 
 
 def alter_rows(connection: psycopg.Connection, asset: str, day: date, change: str) -> None:

@@ -1,6 +1,6 @@
 """Each check is red of the very fault it is for, names period, numbers and command, and else says nothing."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from typing import Final
 from uuid import UUID
@@ -32,7 +32,6 @@ from usage_pipeline_tests.rollups.checking import (
     said,
     stored,
     tags,
-    unguarded,
 )  # fmt: skip
 from usage_pipeline_tests.serving.history import START, History, prune_days
 
@@ -58,12 +57,6 @@ def history(chat: Chat, warehouse: Warehouse) -> History:
     found.answers(days(START, TODAY))
     found.compute(Grain.DAILY, START, TODAY)
     return found
-
-
-@pytest.fixture
-def superuser(server: Server, database: str) -> Iterator[psycopg.Connection]:
-    with unguarded(server, database) as connection:
-        yield connection
 
 
 OF_ADA, OF_NOBODY = (f" where user_id = '{user}'" for user in (ADA, NOBODY))

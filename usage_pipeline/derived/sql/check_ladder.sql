@@ -33,25 +33,20 @@ parts as (
     on lower.rollup = step.rollup and lower.period_start = starts.at and lower.computed_at is not null
   group by periods.period_start
 ),
-reached as (
-  select
-    parts.*,
-    coalesce(pg_catalog.sum(parts.row_count) over (
-      order by parts.period_start desc rows between unbounded preceding and 1 preceding), 0) as rows_before
-  from parts
-),
 judged as materialized (
   select
     periods.period_start,
     periods.covered_until,
     case
-      when parts.rows_before >= cast(:most_rows as bigint) then 'of a long run only the newest are'
+      when pg_catalog.sum(parts.row_count) over (
+        order by parts.period_start desc rows between unbounded preceding and 1 preceding
+      ) >= cast(:most_rows as bigint) then 'of a long run only the newest are'
       when parts.is_lacking then pg_catalog.format('of %s some are pruned or were never whole', cast(:below as text))
       when parts.below_now <> periods.below then pg_catalog.format(
         'of %s some have changed since: its next run follows', cast(:below as text))
     end as skipped
   from periods
-  join reached parts on parts.period_start = periods.period_start
+  join parts on parts.period_start = periods.period_start
 ),
 lower_users as (
   select

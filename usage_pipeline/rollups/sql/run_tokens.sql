@@ -46,8 +46,8 @@ declare
   parts timestamptz[] := '{}';
   missing timestamptz[] := '{}';
   missing_end timestamptz;
+  days text;
   below_now jsonb := '{}';
-  below_messages bigint := 0;
   below_totals jsonb[] := '{}';
   differing record;
   total_only bigint := 0;
@@ -87,6 +87,9 @@ begin
   end if;
   clock := usage_private.now();
   is_current := p_start <= clock and clock < ends;
+  -- its days that have come, for the command that helps
+  days := pg_catalog.format('--from %s --to %s', greatest((p_start at time zone 'UTC')::date, policy.first_day),
+    least((ends at time zone 'UTC')::date - 1, (clock at time zone 'UTC')::date));
 
   if clock < p_start then
     raise exception '% of % has not come yet by the database''s clock', p_rollup, key
@@ -144,7 +147,6 @@ begin
       if kid.standing = 'stands' then
         if gap is null or led.state = 'sealed' then
           parts := parts || kid.period_start;
-          below_messages := below_messages + (kid.totals ->> 'message_count')::bigint;
           below_totals := below_totals || kid.totals;
           total_only := total_only + coalesce(kid.total_only_rows, 0);
         end if;
@@ -225,9 +227,7 @@ begin
               'usage-pipeline restate %s --from %s --to %s --reason WHY --accept-loss makes them what the source says,'
               ' and with --dry-run shows it first',
               p_rollup, (p_start at time zone 'UTC')::date, (p_start at time zone 'UTC')::date)
-            else pg_catalog.format('usage-pipeline backfill %s --from %s --to %s', p_rollup,
-              greatest((p_start at time zone 'UTC')::date, policy.first_day),
-              least((ends at time zone 'UTC')::date - 1, (clock at time zone 'UTC')::date))
+            else pg_catalog.format('usage-pipeline backfill %s %s', p_rollup, days)
           end;
     end if;
   end if;
@@ -299,15 +299,12 @@ begin
         using errcode = 'UP001',
           detail = pg_catalog.format('of %s the rows of %s hold %s, their last runs left %s',
             differing.name, step.below, differing.held, differing.expected),
-          hint = pg_catalog.format('usage-pipeline backfill %s --from %s --to %s', step.below,
-            greatest((p_start at time zone 'UTC')::date, policy.first_day),
-            least((ends at time zone 'UTC')::date - 1, (clock at time zone 'UTC')::date));
+          hint = pg_catalog.format('usage-pipeline backfill %s %s', step.below, days);
     end if;
   end if;
   if not stands_as_it_is and (
     written.message_count <> written.source_rows
     or stored.message_count <> written.source_rows + written.kept_rows
-    or not is_raw and written.source_rows <> below_messages
     or written.kept = '{}' and (
       stored.unattributed_rows <> written.unattributed_rows
       or stored.unmetered_rows <> written.unmetered_rows
