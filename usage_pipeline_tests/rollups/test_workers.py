@@ -6,10 +6,15 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 
+import dagster as dg
 import pytest
 
-from usage_pipeline.rollups import workers
+from usage_pipeline.definitions import defs
+
+# isort: split
+from usage_pipeline.rollups import orphans, workers
 from usage_pipeline.warehouse import processes
 
 TELLING = (
@@ -58,11 +63,40 @@ def test_of_others_nothing_is_known(said: str, instead: str) -> None:
 def test_who_cannot_look_takes_nobody_for_gone() -> None:
     """A process that may open no more files sees none of /proc: it would fail every run that works."""
     script = (
-        "import resource; from usage_pipeline.rollups import workers; told = workers.tags('a run');"
-        " resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0)); print(workers.is_gone('a run', told))"
+        "import os, resource; from usage_pipeline.rollups import workers;"
+        " from usage_pipeline.warehouse import processes; told = workers.tags('a run');"
+        " resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0));"
+        " print(processes.started(os.getpid()), workers.is_gone('a run', told))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert done.stdout == "False\n", done.stderr
+    assert done.stdout == "None False\n", done.stderr
+
+
+def test_what_is_not_known_of_a_process_is_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = workers.tags("a run")
+    monkeypatch.setattr(processes, "started", lambda number: None)
+    assert not workers.is_gone("a run", told)
+
+
+def test_a_run_that_ends_while_it_is_looked_at_has_not_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its process is gone because it is done: the list of runs was read before that."""
+
+    def end(run_id: str, tags: Mapping[str, str]) -> bool:
+        instance.report_dagster_event(
+            dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, job_name="__ASSET_JOB"), run_id=run_id
+        )
+        return True
+
+    monkeypatch.setattr(workers, "is_gone", end)
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = instance.create_run_for_job(defs.resolve_implicit_global_asset_job_def())
+        instance.report_dagster_event(
+            dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, job_name="__ASSET_JOB"), run_id=run.run_id
+        )
+        orphans.bury(instance, [])
+        ended = instance.get_run_by_id(run.run_id)
+    assert ended
+    assert ended.status == dg.DagsterRunStatus.SUCCESS
 
 
 def test_whose_process_it_is() -> None:
