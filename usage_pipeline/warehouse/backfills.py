@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import Connection, RowMapping
 
 from usage_pipeline.refusals import REFUSED, Refusal
-from usage_pipeline.warehouse import statements
+from usage_pipeline.warehouse import failures, statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.failures import Unusable
 
@@ -54,24 +54,27 @@ class Held:
     id: int
     run_ids: tuple[str, ...]
     session: Connection
+    place: str
     has_failed: bool = False
     looked_at: float = field(default_factory=time.monotonic)
 
     def join(self, run_id: str) -> None:
         """One more run works on it."""
         if run_id not in self.run_ids:
-            joined = statements.run(
-                self.session, "warehouse.sql", "join_backfill", backfill_id=self.id, run_id=run_id
-            )
-            self.run_ids = tuple(joined.scalar_one())
-            self.session.commit()
+            with failures.told(self.place):
+                joined = statements.run(
+                    self.session, "warehouse.sql", "join_backfill", backfill_id=self.id, run_id=run_id
+                )
+                self.run_ids = tuple(joined.scalar_one())
+                self.session.commit()
 
     def require_session(self) -> None:
         """Go on only while the session that holds it lives: without it, somebody else may take it up."""
         if time.monotonic() - self.looked_at < _LOOKS_APART:
             return
-        statements.run(self.session, "warehouse.sql", "session_lives")
-        self.session.commit()
+        with failures.told(self.place):
+            statements.run(self.session, "warehouse.sql", "session_lives")
+            self.session.commit()
         self.looked_at = time.monotonic()
 
 
@@ -81,7 +84,8 @@ def held(
 ) -> Iterator[Held]:
     """Record a range, or take up the one that this run goes on with, and hold it while the body works."""
     with warehouse.session(Role.WRITER) as connection:
-        taken = _take(connection, asked, run_id, root_run_id, backfill_id)
+        known, run_ids = _take(connection, asked, run_id, root_run_id, backfill_id)
+        taken = Held(known, run_ids, connection, warehouse.place)
         yield taken
         with suppress(Unusable), warehouse.begin(Role.WRITER) as ending:
             state = "failed" if taken.has_failed else "done"
@@ -141,7 +145,8 @@ def _binds(asked: Asked) -> dict[str, object]:
 
 def _take(
     connection: Connection, asked: Asked, run_id: str, root_run_id: str | None, backfill_id: int | None
-) -> Held:
+) -> tuple[int, tuple[str, ...]]:
+    """Its id and the runs that worked on it, this one the last."""
     before = statements.run(
         connection, "warehouse.sql", "lock_backfill",
         root_run_id=root_run_id, backfill_id=backfill_id, **_binds(asked),
@@ -159,7 +164,7 @@ def _take(
         ).one()
     statements.run(connection, "warehouse.sql", "hold_backfill", lock_key=mine["lock_key"])
     connection.commit()
-    return Held(int(row[0]), tuple(row[1]), connection)
+    return int(row[0]), tuple(row[1])
 
 
 def _require_left(connection: Connection, backfill_id: int, lock_key: int) -> None:

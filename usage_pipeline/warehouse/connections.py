@@ -11,7 +11,6 @@ import sqlalchemy as sa
 from psycopg.abc import Buffer
 from psycopg.types.string import TextLoader
 from sqlalchemy import URL, Connection, Engine
-from sqlalchemy.exc import DBAPIError
 
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.settings import Settings
@@ -78,23 +77,17 @@ class Warehouse:
     @contextmanager
     def begin(self, role: Role) -> Iterator[Connection]:
         """One transaction as one role; what the database refuses comes out without the row it refused."""
-        try:
-            with self.engine(role).begin() as connection:
-                yield connection
-        except DBAPIError as error:
-            raise failures.plainly(error, self.place) from None
+        with failures.told(self.place), self.engine(role).begin() as connection:
+            yield connection
 
     @contextmanager
     def session(self, role: Role) -> Iterator[Connection]:
         """A session that outlives its transactions, for what holds as long as it lives."""
-        try:
-            with self.engine(role).connect() as connection:
-                try:
-                    yield connection
-                finally:
-                    connection.invalidate()  # whatever it holds ends with it, not with the pool
-        except DBAPIError as error:
-            raise failures.plainly(error, self.place) from None
+        with failures.told(self.place), self.engine(role).connect() as connection:
+            try:
+                yield connection
+            finally:
+                connection.invalidate()  # whatever it holds ends with it, not with the pool
 
     def dispose(self) -> None:
         for engine in self._engines.values():

@@ -137,14 +137,16 @@ _BEFORE_A_SESSION: Final = {
 
 @contextmanager
 def told(place: str) -> Iterator[None]:
-    """Whatever the driver raises in the body, in our words."""
+    """Whatever the driver raises in the body, by itself or by way of SQLAlchemy, in our words."""
     try:
         yield
     except psycopg.Error as error:
         raise _refusal(error, place) from None
+    except DBAPIError as error:
+        raise _plainly(error, place) from None
 
 
-def plainly(error: DBAPIError, place: str) -> Refusal:
+def _plainly(error: DBAPIError, place: str) -> Refusal:
     """What a statement was refused with."""
     if not isinstance(error.orig, psycopg.Error):
         return Refusal(f"the database {place} failed", why=type(error.orig).__name__)

@@ -39,7 +39,7 @@ def perform(warehouse: Warehouse, paths: Sequence[Path]) -> list[Restored]:
         done = []
         with _opened(connection, asked):
             for table in _in_order(connection, asked):
-                done.append(staging.restore(connection, table, asked[table], warehouse.place))
+                done.append(staging.restore(connection, table, asked[table]))
         for table in asked:
             _advance_counters(connection, table, asked[table])
     return [Restored(str(table), rows, written) for table, rows, written in done]

@@ -11,7 +11,7 @@ from psycopg import sql
 from sqlalchemy import Connection
 
 from usage_pipeline.refusals import REFUSED, Refusal
-from usage_pipeline.warehouse import failures, rowfiles, statements, tables
+from usage_pipeline.warehouse import rowfiles, statements, tables
 from usage_pipeline.warehouse.connections import Role, Warehouse, driver, server_version
 from usage_pipeline.warehouse.failures import ConnectionLost
 from usage_pipeline.warehouse.functions import FunctionFile
@@ -50,7 +50,7 @@ def perform(
                 raise _not_as_agreed()
             with _removed_unless_done(files):
                 for loss in way.filled:
-                    files.append(_save(connection, loss, way.current, folder, warehouse.place))
+                    files.append(_save(connection, loss, way.current, folder))
                 before = tables.read(connection)
                 engine.undo(connection, wanted, way.target)
                 _require_saved(way, list(way_down.lost(before, tables.read(connection))))
@@ -80,7 +80,7 @@ def _not_as_agreed() -> Refusal:
     )
 
 
-def _save(connection: Connection, loss: Loss, revision: str, folder: Path, place: str) -> Path:
+def _save(connection: Connection, loss: Loss, revision: str, folder: Path) -> Path:
     """The rows of one table in a file, whole also where only columns go: they tell what stayed."""
     table = loss.table
     if loss.columns is not None and not table.key:
@@ -95,7 +95,7 @@ def _save(connection: Connection, loss: Loss, revision: str, folder: Path, place
     rowfiles.prepare(folder)
     tables.lift(connection, table)
     with rowfiles.writing(folder, head) as body:
-        _copy(connection, loss, body, place)
+        _copy(connection, loss, body)
         if body.rows != loss.rows:
             raise Refusal(
                 f"{table} was not saved, and nothing was dropped",
@@ -107,11 +107,11 @@ def _save(connection: Connection, loss: Loss, revision: str, folder: Path, place
     return folder / head.file_name
 
 
-def _copy(connection: Connection, loss: Loss, body: Body, place: str) -> None:
+def _copy(connection: Connection, loss: Loss, body: Body) -> None:
     """Row by row, so that a large table needs no memory."""
     columns = sql.SQL(", ").join(map(sql.Identifier, loss.table.stored))
     text = statements.named("warehouse.sql", "copy_rows_out", table=loss.table.identifier, columns=columns)
-    with failures.told(place), driver(connection).cursor() as cursor, cursor.copy(text) as rows:
+    with driver(connection).cursor() as cursor, cursor.copy(text) as rows:
         for row in rows:
             body.write(bytes(row))
 

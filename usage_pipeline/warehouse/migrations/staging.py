@@ -7,7 +7,7 @@ from psycopg import sql
 from sqlalchemy import Connection
 
 from usage_pipeline.refusals import REFUSED, Refusal
-from usage_pipeline.warehouse import failures, statements, tables
+from usage_pipeline.warehouse import statements, tables
 from usage_pipeline.warehouse.connections import driver
 from usage_pipeline.warehouse.rowfiles import RowFile
 from usage_pipeline.warehouse.tables import Table
@@ -16,18 +16,16 @@ _ROWS: Final = sql.Identifier("usage_private", "restored_rows")
 _COLUMNS: Final = sql.Identifier("usage_private", "restored_columns")
 
 
-def restore(
-    connection: Connection, table: Table, files: Sequence[RowFile], place: str
-) -> tuple[Table, int, int]:
+def restore(connection: Connection, table: Table, files: Sequence[RowFile]) -> tuple[Table, int, int]:
     """Its rows, or the columns that its rows lack; how many there are, and how many were written."""
     if files[0].head.taken is not None:
         for file in files:
-            rows = _give_back(connection, table, table.identifier, file, place)
+            rows = _give_back(connection, table, table.identifier, file)
         return table, rows, rows
     whole = files[0]
-    _fill(connection, _ROWS, table, table.stored, whole, place)
+    _fill(connection, _ROWS, table, table.stored, whole)
     for file in files[1:]:
-        _give_back(connection, table, _ROWS, file, place)
+        _give_back(connection, table, _ROWS, file)
     written = _store(connection, table, whole)
     statements.run_on(connection, "warehouse.sql", "drop_stage", stage=_ROWS)
     return table, whole.head.rows, written
@@ -39,7 +37,6 @@ def _fill(
     table: Table,
     columns: Sequence[str],
     file: RowFile,
-    place: str,
 ) -> None:
     """A stage of these columns, with what the file has of them."""
     statements.run_on(
@@ -47,7 +44,7 @@ def _fill(
         stage=stage, table=table.identifier, columns=_listed(columns),
     )  # fmt: skip
     text = statements.named("warehouse.sql", "copy_rows_in", table=stage, columns=_listed(file.head.columns))
-    with failures.told(place), driver(connection).cursor() as cursor, cursor.copy(text) as rows:
+    with driver(connection).cursor() as cursor, cursor.copy(text) as rows:
         for block in file.body():
             rows.write(block)
     if (found := tables.count(connection, stage)) != file.head.rows:
@@ -57,10 +54,10 @@ def _fill(
         )  # fmt: skip
 
 
-def _give_back(connection: Connection, table: Table, into: sql.Identifier, file: RowFile, place: str) -> int:
+def _give_back(connection: Connection, table: Table, into: sql.Identifier, file: RowFile) -> int:
     """The columns that were taken, where each row stands as it stood then; how many rows."""
     head = file.head
-    _fill(connection, _COLUMNS, table, head.columns, file, place)
+    _fill(connection, _COLUMNS, table, head.columns, file)
     taken = head.taken or ()
     stayed = [name for name in head.columns if name not in taken]
     given = statements.run_on(
