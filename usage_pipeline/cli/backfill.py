@@ -105,7 +105,7 @@ def _run(found: "Settings", job: Job) -> "list[Outcome]":
             progress.advance()
 
         taken_over = job.before.run_ids if job.before else ()
-        orphans.bury(instance, orphans.left(warehouse), taken_over=taken_over)
+        orphans.bury(instance, warehouse, orphans.left(warehouse), taken_over=taken_over)
         try:
             first_run_id = str(uuid4())
             with _held(job, first_run_id) as held, errand.on(warehouse, Errand(held, watch)):

@@ -68,12 +68,12 @@ def _bury_the_dead(found: Settings, warehouse: Warehouse) -> None:
     from usage_pipeline.rollups import orphans
 
     orphaned = orphans.left(warehouse)
-    warehouse.dispose()
     if orphaned or dagster_tables.show_work(stack.storage(found)):
         import dagster as dg
 
         with dg.DagsterInstance.get() as instance:
-            orphans.bury(instance, orphaned)
+            orphans.bury(instance, warehouse, orphaned)
+    warehouse.dispose()
 
 
 def _greet(page: Page) -> None:

@@ -3,7 +3,10 @@
 from dagster._core.launcher import CheckRunHealthResult, DefaultRunLauncher, WorkerStatus
 from dagster._core.storage.dagster_run import DagsterRun
 
+from usage_pipeline import settings
+from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups import workers
+from usage_pipeline.warehouse.connections import open_warehouse
 
 
 class StackLauncher(DefaultRunLauncher):
@@ -14,6 +17,18 @@ class StackLauncher(DefaultRunLauncher):
         return True
 
     def check_run_worker_health(self, run: DagsterRun) -> CheckRunHealthResult:
-        if workers.is_gone(run.run_id, run.tags):
+        if _is_gone(run):
             return CheckRunHealthResult(WorkerStatus.NOT_FOUND, "its process is gone; what it finished stays")
         return CheckRunHealthResult(WorkerStatus.RUNNING)
+
+
+def _is_gone(run: DagsterRun) -> bool:
+    """Where the database cannot be asked, nobody is taken for gone."""
+    try:
+        warehouse = open_warehouse(settings.load())
+        try:
+            return workers.is_gone(run.run_id, run.tags, warehouse)
+        finally:
+            warehouse.dispose()
+    except Refusal:
+        return False

@@ -20,7 +20,11 @@ def left(warehouse: Warehouse) -> list[Backfill]:
 
 
 def bury(
-    instance: "dg.DagsterInstance", orphaned: Sequence[Backfill], *, taken_over: Collection[str] = ()
+    instance: "dg.DagsterInstance",
+    warehouse: Warehouse,
+    orphaned: Sequence[Backfill],
+    *,
+    taken_over: Collection[str] = (),
 ) -> None:
     """Report the runs of these, and those whose process is gone, as failed, if Dagster waits for them.
 
@@ -30,7 +34,7 @@ def bury(
 
     lost = {each.run_ids[-1] for each in orphaned}
     for run in runs.unfinished(instance):
-        if run.run_id in lost or workers.is_gone(run.run_id, run.tags):
+        if run.run_id in lost or workers.is_gone(run.run_id, run.tags, warehouse):
             if run.run_id in taken_over:
                 instance.add_run_tags(run.run_id, {runs.RETRIES_TAG: "0"})
             now = instance.get_run_by_id(run.run_id)

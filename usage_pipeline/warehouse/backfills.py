@@ -162,13 +162,13 @@ def _take(
         row = statements.run(
             connection, "warehouse.sql", "resume_backfill", backfill_id=before.id, **mine
         ).one()
-    statements.run(connection, "warehouse.sql", "hold_backfill", lock_key=mine["lock_key"])
+    statements.run(connection, "warehouse.sql", "hold", lock_key=mine["lock_key"])
     connection.commit()
     return int(row[0]), tuple(row[1])
 
 
 def _require_left(connection: Connection, backfill_id: int, lock_key: int) -> None:
-    if statements.run(connection, "warehouse.sql", "is_backfill_held", lock_key=lock_key).scalar_one():
+    if statements.run(connection, "warehouse.sql", "is_held", lock_key=lock_key).scalar_one():
         raise Refusal(
             f"backfill {backfill_id} is running already",
             why="another run of the same range works on it",

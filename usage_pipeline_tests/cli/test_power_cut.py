@@ -2,6 +2,8 @@
 
 import json
 import signal
+import socket
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -25,6 +27,7 @@ pytestmark = pytest.mark.stack
 TODAY: Final = datetime.now(UTC).date()
 DAYS: Final = [TODAY - timedelta(days=number) for number in range(6, 0, -1)]
 HALTED: Final = DAYS[1]
+DAEMON_LOOKS_AFTER: Final = 15  # seconds; `dagster.yaml` has it look every 10
 
 
 @dataclass(frozen=True)
@@ -104,6 +107,28 @@ def test_a_run_of_the_page(own: Own) -> None:
         until(lambda: runs(address)[other]["status"] == "SUCCESS")
         assert set(own.ledger()) == {("tokens_daily", DAYS[0]), ("tokens_daily", HALTED)}
         assert own.stored() == {"daily": (2, 30)}
+
+
+def test_a_run_in_a_container_that_is_gone(own: Own) -> None:
+    """The one that is started in its place sees none of its processes, and the grain must not wait for it."""
+    with (
+        up(own.checkout) as address,
+        own.superuser() as superuser,
+        halted(superuser, "tokens_daily", HALTED) as is_halted,
+    ):
+        killed = launch(address, HALTED)
+        until(is_halted)
+        with own.server.connect(embedded.DAGSTER_DATABASE) as connection:
+            moved = "update runs set run_body = replace(run_body, %s, %s) where run_id = %s"
+            connection.execute(moved, [f" on {socket.gethostname()} ", " on a gone one ", killed])
+        assert " on a gone one " in runs(address)[killed]["tags"]["usage/process"]
+        time.sleep(DAEMON_LOOKS_AFTER)
+        assert runs(address)[killed]["status"] == "STARTED", "its lock is held: it works elsewhere"
+        cut_power(own.checkout)
+    with up(own.checkout) as address:
+        assert runs(address)[killed]["status"] == "FAILURE"
+        until(lambda: [found["status"] for found in runs(address).values()] == ["SUCCESS", "FAILURE"])
+        assert own.stored() == {"daily": (1, 15)}
 
 
 def test_a_typed_backfill(own: Own) -> None:

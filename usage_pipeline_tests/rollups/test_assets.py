@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 from usage_pipeline.definitions import defs
 from usage_pipeline.derived.ladder import LADDER, ROLLUPS, Step
 from usage_pipeline.periods import partitions
-from usage_pipeline.rollups import functions, runs
+from usage_pipeline.rollups import functions, runs, workers
 from usage_pipeline.rollups.assets import tokens_daily
 from usage_pipeline.rollups.token_columns import USER_TOKEN_USAGE
 from usage_pipeline.sources import specs
@@ -105,6 +105,45 @@ def test_a_day_that_fails_is_the_only_one_missing(
     assert stored == (4,)
     assert materialize(instance, warehouse, FIRST, FIRST + timedelta(days=4)).success
     assert sorted(str(key) for key in numbers(instance)) == keys
+
+
+def launch(instance: dg.DagsterInstance, warehouse: Warehouse, count: int) -> bool:
+    """A run of one day, or of a range; whether it came to its end."""
+    if count > 1:
+        return materialize(instance, warehouse, FIRST, FIRST + timedelta(days=count - 1)).success
+    return dg.materialize(
+        [tokens_daily, *specs.specs()],
+        selection=[tokens_daily],
+        instance=instance,
+        resources={"warehouse": warehouse},
+        partition_key=FIRST.isoformat(),
+    ).success
+
+
+@pytest.mark.parametrize("count", [1, 2], ids=["a day", "a range"])
+def test_every_machine_sees_that_somebody_works(
+    count: int, chat: Chat, warehouse: Warehouse, instance: dg.DagsterInstance, server: Server, database: str
+) -> None:
+    """By a lock for as long as it does: a day's run has its own, a range that of its record."""
+    chat.answer()
+    with server.connect(database) as connection:
+        connection.execute("""
+            create table public.seen as select objid from pg_locks with no data;
+            create function public.look() returns trigger security definer language plpgsql as $$ begin
+              insert into public.seen select objid from pg_locks
+                where locktype = 'advisory' and objsubid = 1 and mode = 'ExclusiveLock'
+                  and pid <> pg_backend_pid();
+              return new;
+            end $$;
+            create trigger look before insert on usage.rollup_ledger
+              for each row execute function public.look()
+        """)
+        assert launch(instance, warehouse, count)
+        assert connection.execute("select count(*) from public.seen").fetchone() == (count,)
+        left = "select from pg_locks where locktype = 'advisory' and objid in (select objid from public.seen)"
+        assert connection.execute(left).fetchall() == []
+    (run,) = instance.get_runs()
+    assert ("by a lock in the database" in run.tags[workers.TAG]) == (count == 1)
 
 
 def computed_by(server: Server, database: str) -> dict[str, str]:

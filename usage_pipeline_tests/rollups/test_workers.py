@@ -10,20 +10,32 @@ from collections.abc import Mapping
 
 import dagster as dg
 import pytest
+import sqlalchemy as sa
+from dagster._core.launcher import WorkerStatus
 
 from usage_pipeline.definitions import defs
 
 # isort: split
 from usage_pipeline.rollups import orphans, workers
+from usage_pipeline.rollups.launcher import StackLauncher
 from usage_pipeline.warehouse import processes
+from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.embedded import Server
 
 TELLING = (
     "import json, sys; from usage_pipeline.rollups import workers; print(json.dumps(workers.tags('a run')))"
 )
+UNASKED = Warehouse(sa.make_url("postgresql+psycopg://nobody@127.0.0.1:1/nowhere"))
+"""Of what this machine sees itself no database is asked: this one would fail."""
+
+
+def elsewhere(told: Mapping[str, str]) -> dict[str, str]:
+    """The same as another container said it: its processes are none of ours."""
+    return {workers.TAG: told[workers.TAG].replace(f" on {socket.gethostname()} ", " on another machine ")}
 
 
 def test_whoever_works_is_not_gone() -> None:
-    assert not workers.is_gone("a run", workers.tags("a run"))
+    assert not workers.is_gone("a run", workers.tags("a run"), UNASKED)
 
 
 def test_whoever_was_killed_is_gone() -> None:
@@ -34,11 +46,11 @@ def test_whoever_was_killed_is_gone() -> None:
     ) as process:  # fmt: skip
         assert process.stdout is not None
         told = dict(json.loads(process.stdout.readline()))
-        assert not workers.is_gone("a run", told)
+        assert not workers.is_gone("a run", told, UNASKED)
         process.kill()
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-        assert workers.is_gone("a run", told)
-    assert workers.is_gone("a run", told)
+        assert workers.is_gone("a run", told, UNASKED)
+    assert workers.is_gone("a run", told, UNASKED)
 
 
 @pytest.mark.parametrize(
@@ -55,9 +67,9 @@ def test_of_others_nothing_is_known(said: str, instead: str) -> None:
     """A second try gets the tags of the run before; machines and containers share one Dagster."""
     (told,) = workers.tags("a run").values()
     gone = f"{told.partition(' since ')[0]} since long ago"
-    assert workers.is_gone("a run", {workers.TAG: gone})
+    assert workers.is_gone("a run", {workers.TAG: gone}, UNASKED)
     assert said in gone
-    assert not workers.is_gone("a run", {workers.TAG: gone.replace(said, instead)})
+    assert not workers.is_gone("a run", {workers.TAG: gone.replace(said, instead)}, UNASKED)
 
 
 def test_who_cannot_look_takes_nobody_for_gone() -> None:
@@ -66,7 +78,7 @@ def test_who_cannot_look_takes_nobody_for_gone() -> None:
         "import os, resource; from usage_pipeline.rollups import workers;"
         " from usage_pipeline.warehouse import processes; told = workers.tags('a run');"
         " resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0));"
-        " print(processes.started(os.getpid()), workers.is_gone('a run', told))"
+        " print(processes.started(os.getpid()), workers.is_gone('a run', told, None))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.stdout == "None False\n", done.stderr
@@ -75,13 +87,67 @@ def test_who_cannot_look_takes_nobody_for_gone() -> None:
 def test_what_is_not_known_of_a_process_is_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
     told = workers.tags("a run")
     monkeypatch.setattr(processes, "started", lambda number: None)
-    assert not workers.is_gone("a run", told)
+    assert not workers.is_gone("a run", told, UNASKED)
+
+
+def test_of_another_machine_the_lock_tells(warehouse: Warehouse, server: Server, database: str) -> None:
+    """A container that is started again has another view of the processes, and the runs of the one before."""
+    told = elsewhere(workers.tags("a run", is_held=True))
+    looking = Warehouse(server.url(database))
+    with workers.held(warehouse, "another run"):
+        with workers.held(warehouse, "a run"):
+            assert not workers.is_gone("a run", told, looking)
+        assert workers.is_gone("a run", told, looking)
+        assert not workers.is_gone("a run", elsewhere(workers.tags("a run")), looking), "it holds none"
+        assert not workers.is_gone("a second try", told, looking), "it has not said a word yet"
+    looking.dispose()
+
+
+def test_who_works_here_and_has_lost_its_lock_is_not_gone(warehouse: Warehouse) -> None:
+    """What this machine sees itself counts for more: a server may have ended the session."""
+    assert not workers.is_gone("a run", workers.tags("a run", is_held=True), warehouse)
+
+
+def test_who_is_gone_from_here_is_gone() -> None:
+    (told,) = workers.tags("a run", is_held=True).values()
+    number, _, rest = told.partition(" ")
+    assert not workers.is_gone("a run", {workers.TAG: told}, UNASKED)
+    assert workers.is_gone("a run", {workers.TAG: f"{int(number) + 4_000_000} {rest}"}, UNASKED)
+
+
+def test_of_a_process_that_hides_the_lock_tells(
+    monkeypatch: pytest.MonkeyPatch, warehouse: Warehouse
+) -> None:
+    told = workers.tags("a run", is_held=True)
+    monkeypatch.setattr(processes, "started", lambda number: None)
+    with workers.held(warehouse, "a run"):
+        assert not workers.is_gone("a run", told, warehouse)
+    assert workers.is_gone("a run", told, warehouse)
+
+
+def test_the_daemon_asks_the_database_of_the_settings(
+    monkeypatch: pytest.MonkeyPatch, warehouse: Warehouse, server: Server, database: str
+) -> None:
+    """Of one whose database cannot be asked it believes that it works."""
+    url = server.url(database).set(drivername="postgresql")
+    with dg.DagsterInstance.ephemeral() as instance:
+        run = instance.create_run_for_job(defs.resolve_implicit_global_asset_job_def())
+        instance.add_run_tags(run.run_id, elsewhere(workers.tags(run.run_id, is_held=True)))
+        told = instance.get_run_by_id(run.run_id)
+    assert told
+    health = StackLauncher().check_run_worker_health
+    monkeypatch.setenv("USAGE_DATABASE_URL", url.render_as_string(hide_password=False))
+    with workers.held(warehouse, run.run_id):
+        assert health(told).status == WorkerStatus.RUNNING
+    assert health(told).status == WorkerStatus.NOT_FOUND
+    monkeypatch.setenv("USAGE_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nowhere")
+    assert health(told).status == WorkerStatus.RUNNING
 
 
 def test_a_run_that_ends_while_it_is_looked_at_has_not_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its process is gone because it is done: the list of runs was read before that."""
 
-    def end(run_id: str, tags: Mapping[str, str]) -> bool:
+    def end(run_id: str, tags: Mapping[str, str], warehouse: Warehouse) -> bool:
         instance.report_dagster_event(
             dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, job_name="__ASSET_JOB"), run_id=run_id
         )
@@ -93,7 +159,7 @@ def test_a_run_that_ends_while_it_is_looked_at_has_not_failed(monkeypatch: pytes
         instance.report_dagster_event(
             dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, job_name="__ASSET_JOB"), run_id=run.run_id
         )
-        orphans.bury(instance, [])
+        orphans.bury(instance, UNASKED, [])
         ended = instance.get_run_by_id(run.run_id)
     assert ended
     assert ended.status == dg.DagsterRunStatus.SUCCESS
@@ -106,7 +172,7 @@ def test_whose_process_it_is() -> None:
 
 
 def test_a_run_without_tags_is_left_alone() -> None:
-    assert not workers.is_gone("a run", {})
+    assert not workers.is_gone("a run", {}, UNASKED)
 
 
 def test_a_number_that_is_used_again_is_not_taken_for_the_old_one() -> None:

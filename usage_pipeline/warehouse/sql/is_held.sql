@@ -1,4 +1,4 @@
--- Whether some session works on the backfill with this lock. Binds: lock_key.
+-- Whether some session works on the backfill or the run with this lock. Binds: lock_key.
 select exists (
   select
   from pg_catalog.pg_locks held
