@@ -22,9 +22,14 @@ class Refusal(Exception):  # noqa: N818 - it is not an error: the code says no
 
     def line(self, program: str = "usage-pipeline") -> str:
         """One line; a `$ ` in the fix stands before a verb of ours, shown in the form the person types."""
-        fix = self.fix.replace("$ ", f"{program} ")
+        fix = as_typed(self.fix, program)
         parts = [self.what, f": {self.why}" if self.why else "", f". Fix: {fix}" if fix else ""]
         return " ".join("".join(parts).split())
+
+
+def as_typed(fix: str, program: str) -> str:
+    """A fix with our verbs in the form the person types."""
+    return fix.replace("$ ", f"{program} ")
 
 
 def as_fix(hint: str) -> str:

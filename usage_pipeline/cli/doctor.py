@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from usage_pipeline import settings
+from usage_pipeline import refusals, settings
 from usage_pipeline.cli import console
 from usage_pipeline.refusals import ATTENTION
 from usage_pipeline.settings import Settings
@@ -75,4 +75,4 @@ def _show_waiting(waiting: Mapping[str, Sequence[str]]) -> None:
 
 def _typed(fix: str | None) -> str | None:
     """A fix with our verbs in the form the person types."""
-    return None if fix is None else fix.replace("$ ", f"{settings.program()} ")
+    return None if fix is None else refusals.as_typed(fix, settings.program())

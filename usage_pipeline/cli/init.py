@@ -1,15 +1,19 @@
 """`init`: a stack for a database of one's own; what is there is looked at, and the settings are written."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import click
 from sqlalchemy import URL
 
-from usage_pipeline import settings
+from usage_pipeline import refusals, settings
 from usage_pipeline.cli import asked, console, stack
 from usage_pipeline.refusals import REFUSED, USAGE, Refusal
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import urls
+
+if TYPE_CHECKING:
+    from usage_pipeline.warehouse.findings import Finding
 
 
 @click.command()
@@ -23,7 +27,7 @@ def init(database_url: str | None) -> None:
     before = settings.given_database_url()
     found = _settings(database_url)
     with console.step("your database") as words:
-        seen, grants = _look_at(found)
+        seen, grants, lack = _look_at(found)
         words.extend(seen)
     url = urls.read(str(found.database_url))
     settings.store(found, database_url=urls.without_secrets(url).render_as_string(hide_password=False))
@@ -31,7 +35,9 @@ def init(database_url: str | None) -> None:
     for note in _notes(found, url, before):
         console.narrate(note, style="yellow")
     console.narrate(_what_apply_does(grants))
-    console.narrate(_next_commands(found))
+    if lack:
+        console.narrate(_in_the_way(lack), style="yellow")
+    console.narrate(_next_commands(found, lacks_rights=lack is not None))
 
 
 def _settings(database_url: str | None) -> Settings:
@@ -65,9 +71,13 @@ def _asked() -> str:
     return str(click.prompt("URL", err=True))
 
 
-def _look_at(found: Settings) -> tuple[list[str], Sequence[str]]:
-    """What stands there, in words, and what must be granted; what cannot work is refused first."""
+def _look_at(found: Settings) -> "tuple[list[str], Sequence[str], Finding | None]":
+    """What stands there, in words, what must be granted, and what another login must do before anything else.
+
+    What cannot work is refused first.
+    """
     from usage_pipeline.sources import access
+    from usage_pipeline.warehouse import health
     from usage_pipeline.warehouse.connections import Role, open_warehouse, server_version
 
     warehouse = open_warehouse(found)
@@ -77,10 +87,12 @@ def _look_at(found: Settings) -> tuple[list[str], Sequence[str]]:
             access.require_tables(connection, adapter)
             version = server_version(connection)
             grants = [grant.statement for grant in access.grants(connection, adapter)]
+        roles = health.roles(found, warehouse)
     finally:
         warehouse.dispose()
     read = ", ".join(each.name for each in adapter.tables)
-    return [warehouse.place, f"PostgreSQL {version}", f"source {adapter.name}: {read}"], grants
+    seen = [warehouse.place, f"PostgreSQL {version}", f"source {adapter.name}: {read}"]
+    return seen, grants, None if roles.ok or roles.waits_for else roles
 
 
 def _what_apply_does(grants: Sequence[str]) -> str:
@@ -93,6 +105,12 @@ def _what_apply_does(grants: Sequence[str]) -> str:
         f"`{form} migrate apply` makes the schemas usage, usage_private and usage_parts, and on the"
         f" application's tables runs no more than:\n{lines}\n  `{form} migrate sql` prints all of it."
     )
+
+
+def _in_the_way(lack: "Finding") -> str:
+    """What somebody else must do: this login would be refused."""
+    fix = refusals.as_typed(lack.fix or "", settings.program())
+    return "\n    ".join([f"{lack.found}. Fix:", *fix.splitlines()])
 
 
 def _notes(found: Settings, url: URL, in_environment: str | None) -> Iterator[str]:
@@ -109,13 +127,13 @@ def _notes(found: Settings, url: URL, in_environment: str | None) -> Iterator[st
         yield f"{found.home} is not where our commands look by themselves: export USAGE_HOME for each."
 
 
-def _next_commands(found: Settings) -> str:
+def _next_commands(found: Settings, *, lacks_rights: bool) -> str:
     form = settings.program()
     first = str(found.start) if found.start_known else "DAY"
     which = "" if found.start_known else "   (the first day, which `migrate apply` finds)"
     return (
-        f"The settings stand in {found.file}. Next:\n"
-        f"  {form} migrate apply\n"
+        f"The settings stand in {found.file}. {'That comes first; then' if lacks_rights else 'Next'}:\n"
+        f"  {form} {'doctor' if lacks_rights else 'migrate apply'}\n"
         f"  {form} backfill all --from {first} --to yesterday{which}\n"
         f"  {form} up"
     )

@@ -112,6 +112,20 @@ def test_init_writes_where_the_database_is(checkout: Checkout, theirs: str) -> N
     assert env.read_text() == "THEIRS=1\n"
 
 
+def test_init_says_what_only_another_login_can_do(checkout: Checkout, server: Server, theirs: str) -> None:
+    """The settings are written, and the next command is one that is not refused."""
+    with server.connect() as connection:
+        connection.execute("create role tenant login")
+        try:
+            done = verb(checkout, "init", "--database-url", theirs.replace(embedded.LOGIN, "tenant", 1))
+        finally:
+            connection.execute("drop role tenant")
+    assert done.code == 0, done.said
+    assert "tenant may not act as usage_owner, usage_writer, usage_reader, usage_retention" in done.said
+    assert "Fix:\n    grant usage_owner to tenant" in done.said
+    assert "That comes first; then:\n  usage-pipeline doctor\n" in done.said
+
+
 def test_init_asks_whoever_sits_there(checkout: Checkout, theirs: str) -> None:
     """Whoever starts without a URL is asked for one, and told what it looks like."""
     init = Terminal(checkout, "init")
