@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from usage_pipeline.cli import asked
 from usage_pipeline.refusals import REFUSED, USAGE, Refusal
-from usage_pipeline.warehouse import backfills
+from usage_pipeline.warehouse import backfills, presence
 from usage_pipeline.warehouse.backfills import Asked, Backfill
 from usage_pipeline.warehouse.connections import Role, Warehouse
 
@@ -35,6 +35,7 @@ class Job:
 
 def tags(span: "Span", backfill_id: int, run_id: str) -> dict[str, str]:
     """The range and what it is part of; no daemon tries again what a person typed."""
+    from usage_pipeline.definitions import warehouse
     from usage_pipeline.periods import partitions
     from usage_pipeline.rollups import runs, workers
 
@@ -44,7 +45,7 @@ def tags(span: "Span", backfill_id: int, run_id: str) -> dict[str, str]:
         runs.RANGE_END_TAG: last,
         runs.RETRIES_TAG: "0",
         runs.TYPED_TAG: "yes",
-        **workers.tags(run_id),
+        **workers.tags(run_id, presence.name(warehouse)),
         runs.BACKFILL_TAG: str(backfill_id),
     }
 

@@ -13,6 +13,7 @@ from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import urls
 
 if TYPE_CHECKING:
+    from usage_pipeline.sources.access import Grant
     from usage_pipeline.warehouse.findings import Finding
 
 
@@ -27,7 +28,7 @@ def init(database_url: str | None) -> None:
     before = settings.given_database_url()
     found = _settings(database_url)
     with console.step("your database") as words:
-        seen, grants, lack = _look_at(found)
+        seen, grants, lacks = _look_at(found)
         words.extend(seen)
     url = urls.read(str(found.database_url))
     settings.store(found, database_url=urls.without_secrets(url).render_as_string(hide_password=False))
@@ -35,9 +36,9 @@ def init(database_url: str | None) -> None:
     for note in _notes(found, url, before):
         console.narrate(note, style="yellow")
     console.narrate(_what_apply_does(grants))
-    if lack:
+    for lack in lacks:
         console.narrate(_in_the_way(lack), style="yellow")
-    console.narrate(_next_commands(found, lacks_rights=lack is not None))
+    console.narrate(_next_commands(found, comes_first=bool(lacks)))
 
 
 def _settings(database_url: str | None) -> Settings:
@@ -71,8 +72,8 @@ def _asked() -> str:
     return str(click.prompt("URL", err=True))
 
 
-def _look_at(found: Settings) -> "tuple[list[str], Sequence[str], Finding | None]":
-    """What stands there, in words, what must be granted, and what another login must do before anything else.
+def _look_at(found: Settings) -> "tuple[list[str], Sequence[Grant], Sequence[Finding]]":
+    """What stands there, in words, what must be granted, and what keeps this login from going on.
 
     What cannot work is refused first.
     """
@@ -86,29 +87,31 @@ def _look_at(found: Settings) -> "tuple[list[str], Sequence[str], Finding | None
             adapter = access.active(connection, found.token_source)
             access.require_tables(connection, adapter)
             version = server_version(connection)
-            grants = [grant.statement for grant in access.grants(connection, adapter)]
-        roles = health.roles(found, warehouse)
+            grants = access.grants(connection, adapter)
+        looked = [look(found, warehouse) for look in (health.server, health.roles)]
     finally:
         warehouse.dispose()
     read = ", ".join(each.name for each in adapter.tables)
     seen = [warehouse.place, f"PostgreSQL {version}", f"source {adapter.name}: {read}"]
-    return seen, grants, None if roles.ok or roles.waits_for else roles
+    return seen, grants, [each for each in looked if not (each.ok or each.waits_for)]
 
 
-def _what_apply_does(grants: Sequence[str]) -> str:
+def _what_apply_does(grants: "Sequence[Grant]") -> str:
     """What will be run on somebody's own tables is shown before it is."""
     form = settings.program()
     if not grants:
         return "The rights on the application's tables are there already."
-    lines = "\n".join(f"    {each};" for each in grants)
+    ours = "\n".join(f"    {each.statement};" for each in grants if each.is_permitted) or "    nothing"
+    theirs = "".join(f"\n    {each.statement};" for each in grants if not each.is_permitted)
+    owner = f"\n  Their owner has to run:{theirs}" if theirs else ""
     return (
         f"`{form} migrate apply` makes the schemas usage, usage_private and usage_parts, and on the"
-        f" application's tables runs no more than:\n{lines}\n  `{form} migrate sql` prints all of it."
+        f" application's tables runs no more than:\n{ours}{owner}\n  `{form} migrate sql` prints all of it."
     )
 
 
 def _in_the_way(lack: "Finding") -> str:
-    """What somebody else must do: this login would be refused."""
+    """What has to be done first, mostly by somebody else: this login would be refused."""
     fix = refusals.as_typed(lack.fix or "", settings.program())
     return "\n    ".join([f"{lack.found}. Fix:", *fix.splitlines()])
 
@@ -127,13 +130,13 @@ def _notes(found: Settings, url: URL, in_environment: str | None) -> Iterator[st
         yield f"{found.home} is not where our commands look by themselves: export USAGE_HOME for each."
 
 
-def _next_commands(found: Settings, *, lacks_rights: bool) -> str:
+def _next_commands(found: Settings, *, comes_first: bool) -> str:
     form = settings.program()
     first = str(found.start) if found.start_known else "DAY"
     which = "" if found.start_known else "   (the first day, which `migrate apply` finds)"
     return (
-        f"The settings stand in {found.file}. {'That comes first; then' if lacks_rights else 'Next'}:\n"
-        f"  {form} {'doctor' if lacks_rights else 'migrate apply'}\n"
+        f"The settings stand in {found.file}. {'That comes first; then' if comes_first else 'Next'}:\n"
+        f"  {form} migrate apply\n"
         f"  {form} backfill all --from {first} --to yesterday{which}\n"
         f"  {form} up"
     )

@@ -32,6 +32,7 @@ def of_asset(rollup: Rollup, checks: Sequence[Check]) -> dg.AssetChecksDefinitio
     ) -> Iterator[dg.AssetCheckResult]:
         wanted = {each.name for each in context.selected_asset_check_keys}
         tags = context.run.tags
+        runs.take_up(context, warehouse)
         for each in checks:
             if each.name in wanted:
                 yield result(warehouse, rollup, each, tags)

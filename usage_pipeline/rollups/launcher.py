@@ -23,11 +23,14 @@ class StackLauncher(DefaultRunLauncher):
 
 
 def _is_gone(run: DagsterRun) -> bool:
-    """Where the database cannot be asked, nobody is taken for gone."""
+    """Where nothing is seen from here and the database cannot be asked, nobody is taken for gone."""
+    seen = workers.is_gone_from_here(run.run_id, run.tags)
+    if seen is not None:
+        return seen
     try:
         warehouse = open_warehouse(settings.load())
         try:
-            return workers.is_gone(run.run_id, run.tags, warehouse)
+            return workers.has_let_go(run.run_id, run.tags, warehouse)
         finally:
             warehouse.dispose()
     except Refusal:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Final
@@ -16,7 +16,7 @@ from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups import metadata, ranges, readiness, workers
 from usage_pipeline.rollups.ranges import Failed
 from usage_pipeline.rollups.rollup import Outcome, Rollup
-from usage_pipeline.warehouse import backfills, ledger
+from usage_pipeline.warehouse import backfills, ledger, presence
 from usage_pipeline.warehouse.backfills import Asked, Held
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.failures import Unusable
@@ -28,6 +28,8 @@ RETRIES_TAG: Final = "dagster/max_retries"
 RANGE_TAG: Final = "dagster/asset_partition_range_start"
 RANGE_END_TAG: Final = "dagster/asset_partition_range_end"
 ROOT_RUN_TAG: Final = "dagster/root_run_id"
+_TAKEN_UP: Final[set[str]] = set()
+"""The runs of this process that say so already."""
 
 
 class Incomplete(dg.Failure):
@@ -55,14 +57,14 @@ def run(
     windows = list(calendar.windows(rollup.grain, days[0], days[-1]))
     found = settings.load()
     progress = _Progress()
+    take_up(context, warehouse)
     try:
-        with taken_up(context, warehouse, is_recorded=RANGE_TAG in context.run.tags):
-            adapter = readiness.require(warehouse, found.token_source)
-            readiness.record_policy(warehouse, rollup.family, found)
-            rollup.ensure_partitions(warehouse, windows[0], windows[-1])
-            version = readiness.code_version(rollup.code_version, adapter)
-            with _recorded(context, warehouse, rollup, windows, version) as held:
-                _compute(warehouse, rollup, windows, progress, held, context.run.run_id)
+        adapter = readiness.require(warehouse, found.token_source)
+        readiness.record_policy(warehouse, rollup.family, found)
+        rollup.ensure_partitions(warehouse, windows[0], windows[-1])
+        version = readiness.code_version(rollup.code_version, adapter)
+        with _recorded(context, warehouse, rollup, windows, version) as held:
+            _compute(warehouse, rollup, windows, progress, held, context.run.run_id)
     except Refusal as refusal:
         report(context.instance, rollup, progress.done.values())
         raise dg.Failure(str(refusal), allow_retries=False) from None
@@ -79,17 +81,12 @@ def run(
     return dg.MaterializeResult()
 
 
-@contextmanager
-def taken_up(context: dg.AssetExecutionContext, warehouse: Warehouse, *, is_recorded: bool) -> Iterator[None]:
-    """The run says which process works on it, so that it is not waited for when that is gone.
-
-    `is_recorded`: it is part of a backfill, whose record tells other machines whether anybody works on it.
-    """
-    run_id = context.run.run_id
-    with nullcontext() if is_recorded else workers.held(warehouse, run_id):
-        if not workers.tells_of(run_id, context.run.tags):
-            context.instance.add_run_tags(run_id, workers.tags(run_id, is_held=not is_recorded))
-        yield
+def take_up(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, warehouse: Warehouse) -> None:
+    """The run says which process works on it, so that it is not waited for when that is gone."""
+    run = context.run
+    if run.run_id not in _TAKEN_UP and not workers.tells_of(run.run_id, run.tags):
+        context.instance.add_run_tags(run.run_id, workers.tags(run.run_id, presence.name(warehouse)))
+    _TAKEN_UP.add(run.run_id)  # a later step of it has the tags of its beginning
 
 
 def unfinished(instance: dg.DagsterInstance) -> Sequence[dg.DagsterRun]:

@@ -63,10 +63,10 @@ def session_totals(
     written; what the column cannot hold is left as it is and reported.
     """
     days = runs.days_of(context)
+    runs.take_up(context, warehouse)
     whole = Window(calendar.midnight(days[0]), calendar.window(Grain.DAILY, days[-1]).end)
     try:
-        with runs.taken_up(context, warehouse, is_recorded=False):
-            touched, kept = _keep(warehouse, whole)
+        touched, kept = _keep(warehouse, whole)
     except Refusal as refusal:
         raise dg.Failure(str(refusal), allow_retries=False) from None
     found = {midnight: touched.get(midnight, []) for midnight in map(calendar.midnight, days)}

@@ -1,30 +1,31 @@
 """Who works on a run: the process behind it, told by tags, so that one that is gone is known to be.
 
-Only its own machine sees a process, and a container that is started anew is another machine: so a run that no
-backfill's record vouches for holds a lock in the database too, which is seen from everywhere.
+Only its own machine sees a process, and a container that is started anew is another machine; so a process
+also holds a lock in the database, which is seen from everywhere.
 """
 
 import hashlib
 import os
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from usage_pipeline.warehouse import processes, statements
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse import presence, processes
+from usage_pipeline.warehouse.connections import Warehouse
 
 _IDENTITY: Final = Path("/etc/machine-id")
 TAG: Final = "usage/process"
 """One tag for all of it: each would be a line of every run on the page."""
-_HELD: Final = ", by a lock in the database"
+_LOCK: Final = ", lock "
 
 
-def tags(run_id: str, *, is_held: bool = False) -> dict[str, str]:
-    """This process: its number, its machine, and when it started, because numbers are used again."""
+def tags(run_id: str, lock: str | None = None) -> dict[str, str]:
+    """This process: its number, its machine, when it started, as numbers are used again, and its lock."""
     number = os.getpid()
-    return {TAG: f"{_of(run_id, str(number))}{processes.started(number)}{_HELD if is_held else ''}"}
+    held = f"{_LOCK}{lock}" if lock else ""
+    return {TAG: f"{_of(run_id, str(number))}{processes.started(number)}{held}"}
 
 
 def tells_of(run_id: str, given: Mapping[str, str]) -> bool:
@@ -32,26 +33,15 @@ def tells_of(run_id: str, given: Mapping[str, str]) -> bool:
     return f" of {run_id} since " in given.get(TAG, "")
 
 
-@contextmanager
-def held(warehouse: Warehouse, run_id: str) -> Iterator[None]:
-    """For as long as the body works, every machine can see that somebody does."""
-    with warehouse.session(Role.WRITER) as connection:
-        statements.run(connection, "warehouse.sql", "hold", lock_key=_lock_key(run_id))
-        connection.commit()
-        yield
-
-
 def is_gone(run_id: str, given: Mapping[str, str], warehouse: Warehouse) -> bool:
-    """Whether the process of this run is gone: as its machine sees it, else by its lock in the database."""
-    told = given.get(TAG, "")
-    seen = _is_gone_from_here(run_id, told.removesuffix(_HELD))
-    if seen is None and tells_of(run_id, given) and told.endswith(_HELD):
-        return not _is_held(warehouse, run_id)
-    return bool(seen)
+    """Whether the process of this run is gone, as its machine sees it, else by its lock."""
+    seen = is_gone_from_here(run_id, given)
+    return has_let_go(run_id, given, warehouse) if seen is None else seen
 
 
-def _is_gone_from_here(run_id: str, told: str) -> bool | None:
-    """None of another machine's, and of none: nothing is known."""
+def is_gone_from_here(run_id: str, given: Mapping[str, str]) -> bool | None:
+    """Whether this machine sees that it is gone; None of another machine's, and of none: nothing is known."""
+    told = given.get(TAG, "").partition(_LOCK)[0]
     number = told.partition(" ")[0]
     if not number.isdigit() or not told.startswith(_of(run_id, number)):
         return None
@@ -59,15 +49,10 @@ def _is_gone_from_here(run_id: str, told: str) -> bool | None:
     return None if started is None else told != f"{_of(run_id, number)}{started}"
 
 
-def _is_held(warehouse: Warehouse, run_id: str) -> bool:
-    with warehouse.begin(Role.READER) as connection:
-        found = statements.run(connection, "warehouse.sql", "is_held", lock_key=_lock_key(run_id))
-        return bool(found.scalar_one())
-
-
-def _lock_key(run_id: str) -> int:
-    """A positive number of 62 bits, as those of the backfills are."""
-    return int.from_bytes(hashlib.sha256(run_id.encode()).digest()[:8]) >> 2
+def has_let_go(run_id: str, given: Mapping[str, str], warehouse: Warehouse) -> bool:
+    """Whether the process of this run held a lock in this database, and does no longer."""
+    lock = given.get(TAG, "").partition(_LOCK)[2]
+    return tells_of(run_id, given) and presence.is_held(warehouse, lock) is False
 
 
 def _of(run_id: str, number: str) -> str:

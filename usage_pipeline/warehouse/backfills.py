@@ -168,7 +168,7 @@ def _take(
 
 
 def _require_left(connection: Connection, backfill_id: int, lock_key: int) -> None:
-    if statements.run(connection, "warehouse.sql", "is_held", lock_key=lock_key).scalar_one():
+    if statements.run(connection, "warehouse.sql", "is_held", lock_key=lock_key).one().is_held:
         raise Refusal(
             f"backfill {backfill_id} is running already",
             why="another run of the same range works on it",

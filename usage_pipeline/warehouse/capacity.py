@@ -11,8 +11,8 @@ from usage_pipeline.warehouse import embedded, statements, urls
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.findings import Check, Finding
 
-_BESIDE: Final = 3
-"""Sessions beside those that compute: a backfill's record, its looks ahead, and a verb typed meanwhile."""
+_BESIDE: Final = 4
+"""Sessions beside those that compute: a process's lock, a backfill's record, its looks ahead, and a verb."""
 _OF_DAGSTER: Final = 10
 """Sessions in its own storage: its web server and daemon at rest hold two, each page and run adds some."""
 _LEAST_FREE: Final = 1024**3

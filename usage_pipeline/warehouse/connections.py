@@ -19,6 +19,7 @@ from usage_pipeline.warehouse.poolers import Mode
 
 if TYPE_CHECKING:
     from usage_pipeline.warehouse.errand import Errand
+    from usage_pipeline.warehouse.presence import Presence
 
 OLDEST_SERVER: Final = 15
 _TEXTS: Final = (0, "bpchar", "name", "text", "varchar")  # 0: any type the driver does not know
@@ -54,6 +55,7 @@ class Warehouse:
         self._read_only = read_only  # every transaction says so to the server, which holds us to it
         self._engines: dict[Role, Engine] = {}
         self.errand: Errand | None = None  # of the command that works in this process, if one does
+        self.presence: Presence | None = None  # of this process, once it works on a run
         self._pooler: Mode | None = None  # what it is has to be found out, by a second session
 
     def __repr__(self) -> str:
@@ -90,6 +92,9 @@ class Warehouse:
                 connection.invalidate()  # whatever it holds ends with it, not with the pool
 
     def dispose(self) -> None:
+        if self.presence:
+            self.presence.end()
+            self.presence = None
         for engine in self._engines.values():
             engine.dispose()
         self._engines.clear()

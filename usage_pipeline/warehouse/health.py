@@ -42,12 +42,14 @@ def roles(found: Settings, warehouse: Warehouse) -> Finding:
         wanted = [role.value for role in _ROLES]
         rows = statements.run(connection, "warehouse.sql", "role_rights", roles=wanted).mappings().all()
     login, powers = rows[0]["login"], rows[0]["powers"]
-    if missing := [str(row["role"]) for row in rows if not row["role_exists"]]:
-        return _unmade(missing, may_make=bool(rows[0]["may_make"]))
-    if closed := [row for row in rows if not row["may_become"]]:
+    if closed := [row for row in rows if row["role_exists"] and not row["may_become"]]:
         names = ", ".join(str(row["role"]) for row in closed)
         remedy = "\n".join(f"{row['remedy']};" for row in closed)
         return Finding(False, f"{login} may not act as {names}; their maker or a superuser lets it", remedy)
+    if missing := [str(row["role"]) for row in rows if not row["role_exists"]]:
+        return _unmade(missing, may_make=bool(rows[0]["may_make"]))
+    if not rows[0]["may_found"]:
+        return _not_ours(f"{login} may not make our schemas (CREATE on the database)")
     more = f"; it is {powers}, which is not needed" if powers else ""
     return Finding(True, f"{login} may act as {', '.join(wanted)}{more}")
 
@@ -83,8 +85,12 @@ def _unmade(missing: list[str], *, may_make: bool) -> Finding:
     names = f"not made yet: {', '.join(missing)}"
     if may_make:
         return Finding(False, names, "$ migrate apply", APPLIED)
-    lack = "this login may not make them (CREATEROLE, and CREATE on the database)"
-    return Finding(False, f"{names}; {lack}", "$ migrate sql prints what a login with the right may run")
+    return _not_ours(f"{names}; this login may not make them (CREATEROLE, and CREATE on the database)")
+
+
+def _not_ours(told: str) -> Finding:
+    """What another login has to do."""
+    return Finding(False, told, "$ migrate sql prints what a login with the right may run")
 
 
 WAY: Final = Check("connection", connection)

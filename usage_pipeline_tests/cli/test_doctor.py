@@ -341,11 +341,11 @@ def test_a_database_that_admits_too_few(
     verbs: Verbs, server: Server, database: str, owner: psycopg.Connection, examine: Examine
 ) -> None:
     """A backfill that finds no session fails at night."""
-    owner.execute(f"alter database {database} connection limit 4".encode())
+    owner.execute(f"alter database {database} connection limit 5".encode())
     found = examine()
     assert found.ill == ["sessions"]
-    assert found.found("sessions") == "the database allows 4, 4 are in use; 3 are left for us, who need 4"
-    assert found.fix("sessions") == f"alter database {database} connection limit 5;"
+    assert found.found("sessions") == "the database allows 5, 4 are in use; 4 are left for us, who need 5"
+    assert found.fix("sessions") == f"alter database {database} connection limit 6;"
     follow(verbs, "", found.fix("sessions"), owner)
     assert examine().ill == []
 
@@ -365,21 +365,21 @@ def test_a_login_that_is_admitted_too_rarely(verbs: Verbs, server: Server, exami
 
 def test_a_server_with_small_settings(verbs: Verbs, server_kind: Kind) -> None:
     """Too few sessions for Dagster's processes are a finding; what is only slow is advice."""
-    options = ("max_connections=7", "shared_buffers=64MB", "max_wal_size=512MB")
+    options = ("max_connections=8", "shared_buffers=64MB", "max_wal_size=512MB")
     with server_kind.started(*(word for each in options for word in ("-c", each))) as server:
         ensure_template(server)
         url = url_of(server, TEMPLATE)
         found = examination(verbs, url)
         assert found.ill == []
-        assert found.found("sessions").startswith("the server allows 4, 3 are in use; 4 are left for us")
+        assert found.found("sessions").startswith("the server allows 5, 3 are in use; 5 are left for us")
         assert "shared_buffers 64MB, max_wal_size 512MB; with less of it" in found.found("tuning")
         assert "alter system set shared_buffers = '128MB';" in found.fix("tuning")
         shown = verbs("doctor", USAGE_DATABASE_URL=url, USAGE_CONNECTIONS="1", USAGE_START=str(START))
         assert "\n  Advice: alter system set max_wal_size = '1GB';" in shown.out
         crowded = examination(verbs, url, DAGSTER_PG_URL=url_of(server, embedded.DAGSTER_DATABASE))
         assert crowded.ill == ["sessions"]
-        assert crowded.found("sessions").endswith("who need 14")
-        assert "alter system set max_connections = 17;" in crowded.fix("sessions")
+        assert crowded.found("sessions").endswith("who need 15")
+        assert "alter system set max_connections = 18;" in crowded.fix("sessions")
 
 
 def test_from_an_empty_server_to_a_sound_one(verbs: Verbs, server_kind: Kind) -> None:

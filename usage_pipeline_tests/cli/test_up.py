@@ -22,7 +22,7 @@ from usage_pipeline.warehouse import embedded
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests import stack
 from usage_pipeline_tests.cli.test_own_database import YESTERDAY, refused
-from usage_pipeline_tests.conftest import cloned
+from usage_pipeline_tests.conftest import cloned, ensure_template
 from usage_pipeline_tests.factories import Chat
 from usage_pipeline_tests.servers import Kind
 from usage_pipeline_tests.stack import Checkout, Done
@@ -112,18 +112,51 @@ def test_init_writes_where_the_database_is(checkout: Checkout, theirs: str) -> N
     assert env.read_text() == "THEIRS=1\n"
 
 
-def test_init_says_what_only_another_login_can_do(checkout: Checkout, server: Server, theirs: str) -> None:
-    """The settings are written, and the next command is one that is not refused."""
+ROLES = "usage_owner, usage_writer, usage_reader, usage_retention"
+
+
+@pytest.mark.parametrize(
+    ("powers", "told"),
+    [
+        (
+            "",
+            f"tenant may not act as {ROLES}; their maker or a superuser lets it. Fix:\n    grant usage_owner",
+        ),
+        (
+            f"in role {ROLES}",
+            "tenant may not make our schemas (CREATE on the database). Fix:\n    {} migrate sql",
+        ),
+    ],
+    ids=["no member of our roles", "no right on the database"],
+)
+def test_init_says_what_only_another_login_can_do(
+    powers: str, told: str, checkout: Checkout, server: Server, theirs: str
+) -> None:
+    """The settings are written all the same; what would be refused is told before it is typed."""
+    ensure_template(server)
     with server.connect() as connection:
-        connection.execute("create role tenant login")
+        connection.execute(f"create role tenant login {powers}".encode())
         try:
             done = verb(checkout, "init", "--database-url", theirs.replace(embedded.LOGIN, "tenant", 1))
+            apply = verb(checkout, "migrate", "apply", USAGE_START=str(YESTERDAY.date()))
         finally:
             connection.execute("drop role tenant")
     assert done.code == 0, done.said
-    assert "tenant may not act as usage_owner, usage_writer, usage_reader, usage_retention" in done.said
-    assert "Fix:\n    grant usage_owner to tenant" in done.said
-    assert "That comes first; then:\n  usage-pipeline doctor\n" in done.said
+    assert told.format("usage-pipeline") in done.said
+    assert "runs no more than:\n    nothing\n  Their owner has to run:\n    grant " in done.said
+    assert "\n    grant select on public.chat_messages_v2 to usage_writer;" in done.said
+    assert "That comes first; then:\n  usage-pipeline migrate apply\n" in done.said
+    assert apply.code == 1, "it was worth saying"
+
+
+def test_init_on_a_database_that_is_read_only(checkout: Checkout, theirs: str) -> None:
+    more = "&" if "?" in theirs else "?"
+    done = verb(
+        checkout, "init", "--database-url", f"{theirs}{more}options=-c default_transaction_read_only=on"
+    )
+    assert done.code == 0, done.said
+    assert "it can be read, and nothing can be computed. Fix:\n    point USAGE_DATABASE_URL at" in done.said
+    assert "That comes first; then:\n" in done.said
 
 
 def test_init_asks_whoever_sits_there(checkout: Checkout, theirs: str) -> None:

@@ -18,7 +18,7 @@ from usage_pipeline.rollups import functions, runs, workers
 from usage_pipeline.rollups.assets import tokens_daily
 from usage_pipeline.rollups.token_columns import USER_TOKEN_USAGE
 from usage_pipeline.sources import specs
-from usage_pipeline.warehouse import backfills
+from usage_pipeline.warehouse import backfills, presence
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.factories import NOON, Chat, set_clock
@@ -124,26 +124,30 @@ def launch(instance: dg.DagsterInstance, warehouse: Warehouse, count: int) -> bo
 def test_every_machine_sees_that_somebody_works(
     count: int, chat: Chat, warehouse: Warehouse, instance: dg.DagsterInstance, server: Server, database: str
 ) -> None:
-    """By a lock for as long as it does: a day's run has its own, a range that of its record."""
+    """By a lock that its tag names: it is held before the run says so, and until its process ends."""
     chat.answer()
     with server.connect(database) as connection:
         connection.execute("""
-            create table public.seen as select objid from pg_locks with no data;
+            create table public.seen as
+              select (classid::bigint << 32) | objid::bigint as key from pg_locks with no data;
             create function public.look() returns trigger security definer language plpgsql as $$ begin
-              insert into public.seen select objid from pg_locks
-                where locktype = 'advisory' and objsubid = 1 and mode = 'ExclusiveLock'
-                  and pid <> pg_backend_pid();
+              insert into public.seen select (classid::bigint << 32) | objid::bigint from pg_locks
+                where locktype = 'advisory' and objsubid = 1 and mode = 'ExclusiveLock';
               return new;
             end $$;
             create trigger look before insert on usage.rollup_ledger
               for each row execute function public.look()
         """)
         assert launch(instance, warehouse, count)
-        assert connection.execute("select count(*) from public.seen").fetchone() == (count,)
-        left = "select from pg_locks where locktype = 'advisory' and objid in (select objid from public.seen)"
-        assert connection.execute(left).fetchall() == []
-    (run,) = instance.get_runs()
-    assert ("by a lock in the database" in run.tags[workers.TAG]) == (count == 1)
+        (run,) = instance.get_runs()
+        lock = run.tags[workers.TAG].partition(", lock ")[2]
+        seen = "select count(*) from public.seen where key = %s"
+        assert connection.execute(seen, [int(lock.partition(" ")[0])]).fetchone() == (count,)
+    assert presence.is_held(warehouse, lock), "the checks come after, and the end of the run"
+    other = Warehouse(server.url(database))
+    warehouse.dispose()
+    assert presence.is_held(other, lock) is False
+    other.dispose()
 
 
 def computed_by(server: Server, database: str) -> dict[str, str]:

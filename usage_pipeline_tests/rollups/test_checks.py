@@ -12,7 +12,7 @@ import pytest
 from usage_pipeline.definitions import defs
 from usage_pipeline.derived.ladder import ROLLUPS
 from usage_pipeline.periods.calendar import Grain, midnight
-from usage_pipeline.rollups import runs
+from usage_pipeline.rollups import runs, workers
 from usage_pipeline.rollups.assets import tokens_daily
 from usage_pipeline.rollups.check_results import SHOWN
 from usage_pipeline.rollups.checks import tokens_daily_checks
@@ -550,6 +550,8 @@ def test_one_check_is_launched_alone(history: History, warehouse: Warehouse) -> 
     )
     with dg.DagsterInstance.ephemeral() as instance:
         run = job.execute_in_process(instance=instance)
+        (recorded,) = instance.get_runs()
+    assert workers.tells_of(recorded.run_id, recorded.tags), "it is not waited for either"
     assert list(evaluations(run)) == ["conservation"]
     assert run.get_asset_materialization_events() == []
 

@@ -1,10 +1,13 @@
 """Runs of one command: they join its record, and keep what any of them has finished."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from uuid import UUID
 
 import dagster as dg
+import psycopg
+import pytest
 
 from usage_pipeline.definitions import defs
 from usage_pipeline.derived.ladder import ROLLUPS
@@ -13,9 +16,10 @@ from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.rollups import runs, tokens
 from usage_pipeline.rollups.rollup import Outcome, Span
 from usage_pipeline.warehouse import backfills, errand
-from usage_pipeline.warehouse.backfills import Asked
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.backfills import Asked, Held
+from usage_pipeline.warehouse.connections import Role, Warehouse, driver
 from usage_pipeline.warehouse.errand import Errand
+from usage_pipeline.warehouse.failures import ConnectionLost
 from usage_pipeline_tests.factories import NOON, Chat
 
 FIRST = NOON.date() - timedelta(days=NOON.weekday())
@@ -83,3 +87,18 @@ def test_a_week_is_not_finished_when_its_days_have_changed(chat: Chat, warehouse
         ("tokens_daily", 1),
         ("tokens_weekly", 1),
     ]
+
+
+@pytest.mark.parametrize("ask", [lambda held: held.join("next"), Held.require_session], ids=["join", "look"])
+def test_whoever_has_lost_the_record_is_told_so(
+    ask: Callable[[Held], None],
+    warehouse: Warehouse,
+    superuser: psycopg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In our words, whichever of its sessions it was: what a run has computed stays, and is told."""
+    monkeypatch.setattr(backfills, "_LOOKS_APART", 0)
+    with backfills.held(warehouse, ASKED, run_id="first", root_run_id=None, backfill_id=None) as held:
+        superuser.execute("select pg_terminate_backend(%s, 5000)", [driver(held.session).info.backend_pid])
+        with pytest.raises(ConnectionLost, match="was lost"):
+            ask(held)

@@ -16,6 +16,7 @@ from usage_pipeline.definitions import defs
 from usage_pipeline.demo.metering import read_usage
 from usage_pipeline.periods import partitions
 from usage_pipeline.rollups import session_totals as work
+from usage_pipeline.rollups import workers
 from usage_pipeline.rollups.session_totals_asset import session_totals
 from usage_pipeline.sources import session_totals as switch
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
@@ -111,6 +112,13 @@ def test_totals_are_those_of_all_answers_of_all_time(
     assert stored(chat) == expected(chat)
     assert len(set(stored(chat).values())) > 10
     assert numbers(instance)[FIRST.isoformat()]["rows_written"] == len(SHAPES)
+
+
+def test_its_run_says_who_works_on_it(chat: Chat, enabled: Warehouse, instance: dg.DagsterInstance) -> None:
+    """As every run of ours does: one whose process is gone is not waited for."""
+    assert run(instance, enabled).success
+    (recorded,) = instance.get_runs()
+    assert workers.tells_of(recorded.run_id, recorded.tags)
 
 
 def test_only_what_the_window_touched_is_written(

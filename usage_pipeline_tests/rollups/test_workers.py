@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import dagster as dg
 import pytest
@@ -18,7 +18,7 @@ from usage_pipeline.definitions import defs
 # isort: split
 from usage_pipeline.rollups import orphans, workers
 from usage_pipeline.rollups.launcher import StackLauncher
-from usage_pipeline.warehouse import processes
+from usage_pipeline.warehouse import presence, processes
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 
@@ -90,58 +90,75 @@ def test_what_is_not_known_of_a_process_is_no_end(monkeypatch: pytest.MonkeyPatc
     assert not workers.is_gone("a run", told, UNASKED)
 
 
-def test_of_another_machine_the_lock_tells(warehouse: Warehouse, server: Server, database: str) -> None:
+@pytest.fixture
+def lock(server: Server, database: str) -> Iterator[tuple[str, Warehouse]]:
+    """The lock of a process that works on the other machine, which lets go when it is disposed of."""
+    theirs = Warehouse(server.url(database))
+    held = presence.name(theirs)
+    assert held
+    yield held, theirs
+    theirs.dispose()
+
+
+def test_of_another_machine_the_lock_tells(lock: tuple[str, Warehouse], warehouse: Warehouse) -> None:
     """A container that is started again has another view of the processes, and the runs of the one before."""
-    told = elsewhere(workers.tags("a run", is_held=True))
-    looking = Warehouse(server.url(database))
-    with workers.held(warehouse, "another run"):
-        with workers.held(warehouse, "a run"):
-            assert not workers.is_gone("a run", told, looking)
-        assert workers.is_gone("a run", told, looking)
-        assert not workers.is_gone("a run", elsewhere(workers.tags("a run")), looking), "it holds none"
-        assert not workers.is_gone("a second try", told, looking), "it has not said a word yet"
-    looking.dispose()
+    held, theirs = lock
+    told = elsewhere(workers.tags("a run", held))
+    assert not workers.is_gone("a run", told, warehouse)
+    theirs.dispose()
+    assert workers.is_gone("a run", told, warehouse)
+    assert not workers.is_gone("a run", elsewhere(workers.tags("a run")), warehouse), "it names none"
+    assert not workers.is_gone("a second try", told, warehouse), "it has not said a word yet"
 
 
-def test_who_works_here_and_has_lost_its_lock_is_not_gone(warehouse: Warehouse) -> None:
+def test_who_works_here_and_has_lost_its_lock_is_not_gone(
+    lock: tuple[str, Warehouse], warehouse: Warehouse
+) -> None:
     """What this machine sees itself counts for more: a server may have ended the session."""
-    assert not workers.is_gone("a run", workers.tags("a run", is_held=True), warehouse)
+    held, theirs = lock
+    theirs.dispose()
+    assert not workers.is_gone("a run", workers.tags("a run", held), warehouse)
 
 
-def test_who_is_gone_from_here_is_gone() -> None:
-    (told,) = workers.tags("a run", is_held=True).values()
+def test_who_is_gone_from_here_is_gone(lock: tuple[str, Warehouse], warehouse: Warehouse) -> None:
+    (told,) = workers.tags("a run", lock[0]).values()
     number, _, rest = told.partition(" ")
     assert not workers.is_gone("a run", {workers.TAG: told}, UNASKED)
-    assert workers.is_gone("a run", {workers.TAG: f"{int(number) + 4_000_000} {rest}"}, UNASKED)
+    assert workers.is_gone("a run", {workers.TAG: f"{int(number) + 4_000_000} {rest}"}, warehouse)
 
 
 def test_of_a_process_that_hides_the_lock_tells(
-    monkeypatch: pytest.MonkeyPatch, warehouse: Warehouse
+    monkeypatch: pytest.MonkeyPatch, lock: tuple[str, Warehouse], warehouse: Warehouse
 ) -> None:
-    told = workers.tags("a run", is_held=True)
+    held, theirs = lock
+    told = workers.tags("a run", held)
     monkeypatch.setattr(processes, "started", lambda number: None)
-    with workers.held(warehouse, "a run"):
-        assert not workers.is_gone("a run", told, warehouse)
+    assert not workers.is_gone("a run", told, warehouse)
+    theirs.dispose()
     assert workers.is_gone("a run", told, warehouse)
 
 
 def test_the_daemon_asks_the_database_of_the_settings(
-    monkeypatch: pytest.MonkeyPatch, warehouse: Warehouse, server: Server, database: str
+    monkeypatch: pytest.MonkeyPatch, lock: tuple[str, Warehouse], server: Server, database: str
 ) -> None:
-    """Of one whose database cannot be asked it believes that it works."""
-    url = server.url(database).set(drivername="postgresql")
+    """Of one whose database cannot be asked it believes that it works; what it sees itself needs none."""
+    held, theirs = lock
+    url = server.url(database).set(drivername="postgresql").render_as_string(hide_password=False)
     with dg.DagsterInstance.ephemeral() as instance:
         run = instance.create_run_for_job(defs.resolve_implicit_global_asset_job_def())
-        instance.add_run_tags(run.run_id, elsewhere(workers.tags(run.run_id, is_held=True)))
-        told = instance.get_run_by_id(run.run_id)
-    assert told
+        told = run.with_tags(elsewhere(workers.tags(run.run_id, held)))
     health = StackLauncher().check_run_worker_health
-    monkeypatch.setenv("USAGE_DATABASE_URL", url.render_as_string(hide_password=False))
-    with workers.held(warehouse, run.run_id):
-        assert health(told).status == WorkerStatus.RUNNING
+    monkeypatch.setenv("USAGE_DATABASE_URL", url)
+    assert health(told).status == WorkerStatus.RUNNING
+    theirs.dispose()
     assert health(told).status == WorkerStatus.NOT_FOUND
     monkeypatch.setenv("USAGE_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nowhere")
     assert health(told).status == WorkerStatus.RUNNING
+    (mine,) = workers.tags(run.run_id, held).values()
+    number, _, rest = mine.partition(" ")
+    gone = run.with_tags({workers.TAG: f"{int(number) + 4_000_000} {rest}"})
+    monkeypatch.setenv("USAGE_CONNECTIONS", "many")
+    assert health(gone).status == WorkerStatus.NOT_FOUND
 
 
 def test_a_run_that_ends_while_it_is_looked_at_has_not_failed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,10 +8,13 @@ select
   login.rolname::text as login,
   case when login.rolsuper then 'a superuser'
     when login.rolbypassrls then 'exempt from row-level security' end as powers,
-  login.rolsuper or login.rolcreaterole
-    and pg_catalog.has_database_privilege(login.oid, pg_catalog.current_database(), 'create') as may_make
+  base.may_create and (login.rolsuper or login.rolcreaterole) as may_make,
+  base.may_create or pg_catalog.to_regnamespace('usage') is not null as may_found
 from pg_catalog.unnest(cast(:roles as text[])) with ordinality wanted (name, place)
 join pg_catalog.pg_roles login on login.rolname = session_user
+cross join lateral (
+  select pg_catalog.has_database_privilege(login.oid, pg_catalog.current_database(), 'create')
+) base (may_create)
 cross join (
   select * -- up to 15 whoever is a member may become it
   from (values (true, 'set', ' with set true'), (false, 'member', '')) known (is_newer, privilege, option)
