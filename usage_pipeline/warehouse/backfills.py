@@ -12,7 +12,7 @@ from sqlalchemy import Connection, RowMapping
 
 from usage_pipeline.refusals import REFUSED, Refusal
 from usage_pipeline.warehouse import failures, statements
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Role, Warehouse, require_alive
 from usage_pipeline.warehouse.failures import Unusable
 
 LISTED: Final = 20
@@ -73,8 +73,7 @@ class Held:
         if time.monotonic() - self.looked_at < _LOOKS_APART:
             return
         with failures.told(self.place):
-            statements.run(self.session, "warehouse.sql", "session_lives")
-            self.session.commit()
+            require_alive(self.session)
         self.looked_at = time.monotonic()
 
 

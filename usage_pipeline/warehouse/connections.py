@@ -205,6 +205,12 @@ def driver(connection: Connection) -> psycopg.Connection:
     return found
 
 
+def require_alive(connection: Connection) -> None:
+    """Fails, as the driver does, if the session is gone; what it holds is gone with it."""
+    statements.run(connection, "warehouse.sql", "session_lives")
+    connection.commit()
+
+
 def server_version(connection: Connection) -> str:
     """The server's version as a person says it."""
     return ".".join(map(str, connection.dialect.server_version_info or ()))

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.warehouse import failures, statements
-from usage_pipeline.warehouse.connections import Role, Warehouse, driver
+from usage_pipeline.warehouse.connections import Role, Warehouse, driver, require_alive
 
 _NAME: Final = re.compile(r"([0-9]{1,19}) in database ([0-9]{1,10})")
 _ONE_AT_A_TIME: Final = Lock()
@@ -29,8 +29,7 @@ class Presence:
     def lives(self) -> bool:
         """Whether it is held still: a server that restarts, or whoever rules it, ends sessions."""
         try:
-            statements.run(self.session, "warehouse.sql", "session_lives")
-            self.session.commit()
+            require_alive(self.session)
         except DBAPIError:
             return False
         return True

@@ -5,6 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -90,16 +91,24 @@ def everything(*grains: str) -> dict[str, tuple[int, int]]:
     return {grain: (len(DAYS), 15 * len(DAYS)) for grain in grains}
 
 
-def test_a_run_of_the_page(own: Own) -> None:
-    """Dagster would wait for it for two hours, and start nothing of its grain meanwhile."""
+@contextmanager
+def without_power(own: Own) -> Iterator[tuple[str, str]]:
+    """A run of the page stands still while the body looks at it, and everything ends with the body."""
     with (
         up(own.checkout) as address,
         own.superuser() as superuser,
         halted(superuser, "tokens_daily", HALTED) as is_halted,
     ):
-        killed = launch(address, HALTED)
+        run = launch(address, HALTED)
         until(is_halted)
+        yield address, run
         cut_power(own.checkout)
+
+
+def test_a_run_of_the_page(own: Own) -> None:
+    """Dagster would wait for it for two hours, and start nothing of its grain meanwhile."""
+    with without_power(own) as (_, killed):
+        pass
     with up(own.checkout) as address:
         assert runs(address)[killed]["status"] == "FAILURE"
         until(lambda: [found["status"] for found in runs(address).values()] == ["SUCCESS", "FAILURE"])
@@ -111,20 +120,13 @@ def test_a_run_of_the_page(own: Own) -> None:
 
 def test_a_run_in_a_container_that_is_gone(own: Own) -> None:
     """The one that is started in its place sees none of its processes, and the grain must not wait for it."""
-    with (
-        up(own.checkout) as address,
-        own.superuser() as superuser,
-        halted(superuser, "tokens_daily", HALTED) as is_halted,
-    ):
-        killed = launch(address, HALTED)
-        until(is_halted)
+    with without_power(own) as (address, killed):
         with own.server.connect(embedded.DAGSTER_DATABASE) as connection:
             moved = "update runs set run_body = replace(run_body, %s, %s) where run_id = %s"
             connection.execute(moved, [f" on {socket.gethostname()} ", " on a gone one ", killed])
         assert " on a gone one " in runs(address)[killed]["tags"]["usage/process"]
         time.sleep(DAEMON_LOOKS_AFTER)
         assert runs(address)[killed]["status"] == "STARTED", "its lock is held: it works elsewhere"
-        cut_power(own.checkout)
     with up(own.checkout) as address:
         assert runs(address)[killed]["status"] == "FAILURE"
         until(lambda: [found["status"] for found in runs(address).values()] == ["SUCCESS", "FAILURE"])
