@@ -144,3 +144,23 @@ def test_a_writer_tells_how_late_each_message_was_and_leaves_none(stage: Stage) 
     assert stage.run("exists", name="public.chat_messages_v2") == [(True,)]
     with stage.connect() as connection:
         assert connection.execute(there).fetchone() == (0,)
+
+
+def test_the_work_of_a_run_is_that_of_its_days(stage: Stage) -> None:
+    """Its checks come after, in a step of their own, which is none of it."""
+    stage.empty()
+    stage.backfill("tokens_daily")
+    ((since, until),) = stage.run("dagster_work", login="postgres", database=embedded.DAGSTER_DATABASE)
+    ((seconds,),) = stage.run("dagster_instants", login="postgres", database=embedded.DAGSTER_DATABASE)
+    with stage.server.connect(embedded.DAGSTER_DATABASE) as connection:
+        row = connection.execute(
+            "select min(extract(epoch from timestamp at time zone 'UTC')) filter"
+            "  (where dagster_event_type = 'STEP_START' and step_key = 'tokens_daily_checks'),"
+            " min(extract(epoch from timestamp at time zone 'UTC')) filter"
+            "  (where dagster_event_type = 'ASSET_MATERIALIZATION_PLANNED')"
+            " from event_logs where run_id = (select run_id from runs order by id desc limit 1)"
+        ).fetchone()
+    assert row is not None
+    checks, planned = row
+    assert planned < since < until < checks
+    assert 0 < seconds < checks - planned - (until - since)
