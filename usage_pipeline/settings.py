@@ -107,9 +107,18 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
 
 def demo_home() -> Path:
     """The demo's stack: a folder of its own, unless one is named."""
-    home = Path(os.environ.get("USAGE_HOME") or root() / ".usage" / "demo").absolute()
+    home = Path(os.environ.get("USAGE_HOME") or _demos_own()).absolute()
     _require_folder(home)
     return home
+
+
+def is_demos_own(home: Path) -> bool:
+    """Whether nothing but a demo was ever in this folder."""
+    return home == _demos_own()
+
+
+def _demos_own() -> Path:
+    return root() / ".usage" / "demo"
 
 
 def given_database_url() -> str | None:

@@ -7,6 +7,7 @@ their own below the temporary directory that survives a reboot, owned by an unpr
 
 import hashlib
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -30,6 +31,7 @@ LOGIN: Final = "usage"
 DATABASE: Final = "usage"
 DAGSTER_DATABASE: Final = "dagster"
 ROOT_MARKER: Final = "made-by-usage-pipeline"
+HOME_MARKER: Final = "server.id"
 _LONGEST_SOCKET_FOLDER: Final = 85  # a socket's whole path must fit into 104 bytes on macOS, 108 on Linux
 _CONFIGURATION: Final = """
 listen_addresses = ''
@@ -125,6 +127,7 @@ def held(server: Server) -> Iterator[Server]:
 
 def start(server: Server) -> None:
     """Make the cluster if there is none, start it if it does not answer, create our databases."""
+    _require_no_strangers(server)
     if server.answers():
         _create_databases(server)  # whoever started it may have been killed before this
         return
@@ -153,6 +156,16 @@ def stop(server: Server) -> None:
         shutil.rmtree(server.sockets, ignore_errors=True)
 
 
+def is_left_behind(server: Server) -> bool:
+    """Whether its data are those of an earlier home at this path: as root they outlive it, standing apart."""
+    return (
+        server.account is not None
+        and _is_roots(server.folder)
+        and server.data.exists()
+        and _text(server.folder / ROOT_MARKER) != _text(server.home / HOME_MARKER)
+    )
+
+
 def remove(server: Server) -> None:
     """Stop the server and delete its data, unless somebody uses it; as root only a folder with our marker."""
     import fcntl
@@ -174,6 +187,7 @@ def remove(server: Server) -> None:
             server.log.unlink(missing_ok=True)
         elif (server.folder / ROOT_MARKER).exists():
             shutil.rmtree(server.folder)
+            (server.home / HOME_MARKER).unlink(missing_ok=True)
 
 
 def _mark(path: Path) -> str:
@@ -183,6 +197,30 @@ def _mark(path: Path) -> str:
 def _root_folder(home: Path) -> Path:
     lasting = Path("/var/tmp")  # noqa: S108 - survives a reboot; the folder's owner is checked before use
     return (lasting if lasting.is_dir() else Path(tempfile.gettempdir())) / f"usage-pipeline-{_mark(home)}"
+
+
+def _is_roots(folder: Path) -> bool:
+    return folder.is_dir() and not folder.is_symlink() and folder.stat().st_uid == 0
+
+
+def _text(marker: Path) -> str | None:
+    return marker.read_text(encoding="utf-8") if marker.exists() else None
+
+
+def _require_no_strangers(server: Server) -> None:
+    """As root the folder stands where everybody may make one, and outlives the home it was made for."""
+    if server.account is None or not os.path.lexists(server.folder):
+        return
+    if not _is_roots(server.folder):
+        raise Refusal(f"{server.folder} belongs to somebody else", fix="remove it and try again")
+    if is_left_behind(server):
+        marker, ours = server.folder / ROOT_MARKER, server.home / HOME_MARKER
+        raise Refusal(
+            f"{server.folder} holds the data of another stack",
+            why=f"{server.home} was deleted since, and they were not",
+            fix=f"rm -r {server.folder} to start anew, or cp {marker} {ours} to go on with them",
+            exit_code=REFUSED,
+        )
 
 
 def _own_folders(server: Server) -> None:
@@ -196,10 +234,13 @@ def _own_folders(server: Server) -> None:
         server.sockets.chmod(0o700)
         return
     server.folder.mkdir(mode=0o755, exist_ok=True)
-    if server.folder.is_symlink() or server.folder.stat().st_uid != 0:
-        raise Refusal(f"{server.folder} belongs to somebody else", fix="remove it and try again")
+    _require_no_strangers(server)
     server.folder.chmod(0o755)
-    (server.folder / ROOT_MARKER).touch()
+    if not server.data.exists():
+        server.home.mkdir(parents=True, exist_ok=True)
+        identity = secrets.token_hex(8)
+        for marker in (server.home / HOME_MARKER, server.folder / ROOT_MARKER):
+            marker.write_text(identity, encoding="utf-8")
     server.sockets.mkdir(mode=0o700, exist_ok=True)
     os.chown(server.sockets, server.account.uid, server.account.gid)
     server.log.touch()

@@ -1,5 +1,6 @@
 """The demo as a person runs it: again, beside itself, with a taken port, ended by a signal, started over."""
 
+import os
 import re
 import shutil
 import signal
@@ -99,6 +100,17 @@ def test_a_demo_from_its_first_start_to_its_last(checkout: Checkout) -> None:
     assert moved.code == 4
     assert "holds the data of another demo" in moved.said.splitlines()[-1]
     assert checkout.processes() == {}
+
+
+def test_a_clone_where_a_deleted_one_was_starts_anew(checkout: Checkout) -> None:
+    """As root the server's data stand outside the clone: those of another day were found, and refused."""
+    first = checkout.usage_pipeline("demo", "--once", "--days", "15")
+    assert first.code == 0, first.said
+    shutil.rmtree(checkout.folder / ".usage")
+    again = checkout.usage_pipeline("demo", "--once", "--days", "14")
+    assert again.code == 0, again.said
+    assert ("the data of a deleted demo are removed" in again.said) is (os.geteuid() == 0)
+    assert "every period · 14 days" in again.said
 
 
 def test_a_folder_that_is_not_the_demos_is_left_alone(checkout: Checkout) -> None:

@@ -1,6 +1,7 @@
 """The embedded server: shared, stopped by the last, started again after whatever happened to it."""
 
 import os
+import shutil
 import signal
 import socket
 import stat
@@ -35,6 +36,7 @@ with embedded.held(embedded.of(Path(sys.argv[1]))):
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server of these tests alone."""
     found = embedded.of(tmp_path_factory.mktemp("embedded") / "home", options=FAST)
+    embedded.remove(found)  # a killed test's, below a folder of the same name
     try:
         embedded.start(found)
         yield found
@@ -57,6 +59,7 @@ def server(made: Server) -> Iterator[Server]:
 def new_server(tmp_path: Path) -> Iterator[Server]:
     """Nothing is made yet."""
     found = embedded.of(tmp_path / "home", options=FAST)
+    embedded.remove(found)
     yield found
     embedded.remove(found)
 
@@ -354,6 +357,73 @@ def test_two_homes_are_two_servers(tmp_path: Path) -> None:
     """Their sockets may stand side by side in the temporary folder: they must not be the same."""
     long = tmp_path / ("long " * 40)
     assert embedded.of(long / "one").sockets != embedded.of(long / "two").sockets
+
+
+only_as_root = pytest.mark.skipif(os.geteuid() != 0, reason="elsewhere the data stand in the home")
+
+
+@only_as_root
+@pytest.mark.parametrize("wants", ["them", "new ones"])
+def test_the_data_of_a_deleted_home_are_not_the_next_ones(new_server: Server, wants: str) -> None:
+    """Found by its path alone, a new stack showed the numbers of the one that was deleted."""
+    embedded.start(new_server)
+    write_a_note(new_server, "of the first")
+    running = processes(new_server)
+    embedded.stop(new_server)
+    shutil.rmtree(new_server.home)
+    for _ in range(2):
+        with (
+            pytest.raises(Refusal, match="holds the data of another stack") as caught,
+            embedded.held(new_server),
+        ):
+            pytest.fail("it started")
+    to_start_anew, to_go_on = caught.value.fix.split(" to start anew, or ")
+    command = to_go_on.removesuffix(" to go on with them") if wants == "them" else to_start_anew
+    subprocess.run(command.split(" "), check=True)
+    embedded.start(new_server)
+    wait_until_gone(running)
+    if wants == "them":
+        assert notes(new_server) == ["of the first"]
+    else:
+        write_a_note(new_server, "of the second")
+        assert notes(new_server) == ["of the second"]
+
+
+@only_as_root
+def test_a_server_that_runs_for_a_deleted_home_is_not_the_next_ones(new_server: Server) -> None:
+    """It answers: whoever asks only that works on."""
+    embedded.start(new_server)
+    running = processes(new_server)
+    shutil.rmtree(new_server.home)
+    with pytest.raises(Refusal, match="holds the data of another stack"):
+        embedded.start(new_server)
+    assert embedded.is_left_behind(new_server)
+    embedded.remove(new_server)
+    wait_until_gone(running)
+    assert not embedded.is_left_behind(new_server)
+
+
+@only_as_root
+@pytest.mark.parametrize("kind", ["folder", "link"])
+def test_a_folder_of_somebody_elses_is_not_looked_into(tmp_path: Path, new_server: Server, kind: str) -> None:
+    """Everybody may make a folder beside ours: what lies in it would tell root whom to kill."""
+    account = new_server.account
+    assert account is not None
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    (theirs / embedded.ROOT_MARKER).touch()
+    os.chown(theirs, account.uid, account.gid)
+    if kind == "folder":
+        theirs.rename(new_server.folder)
+    else:
+        new_server.folder.symlink_to(theirs)
+    try:
+        with pytest.raises(Refusal, match="belongs to somebody else"):
+            embedded.start(new_server)
+        assert not embedded.is_left_behind(new_server)
+    finally:
+        if kind == "link":
+            new_server.folder.unlink()
 
 
 def test_the_mode_of_a_parent_folder_stays(tmp_path: Path) -> None:
