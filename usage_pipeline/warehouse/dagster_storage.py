@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Final, Self
 
 from dagster import DagsterEventType, EventLogEntry
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.storage.config import PostgresStorageConfig
 from dagster._core.storage.event_log import SqlEventLogStorageTable
 from dagster._serdes import ConfigurableClassData
@@ -23,7 +24,7 @@ _DONE: Final = DagsterEventType.ASSET_MATERIALIZATION
 
 
 class StackEvents(PostgresEventLogStorage):
-    """The event log; what a run plans and what it has done for each partition are written many at a time."""
+    """The event log: what a run plans and has done for each partition is written many at a time."""
 
     def store_event_batch(self, events: Sequence[EventLogEntry]) -> None:
         """Dagster's own writes a run's plan event by event, fifteen milliseconds for each partition."""
@@ -46,9 +47,25 @@ class StackEvents(PostgresEventLogStorage):
             for event, event_id in newest.values():
                 self._store_asset_event(connection, event, event_id)
 
+    def store_asset_check_event(self, event: EventLogEntry, event_id: int | None) -> None:
+        """A check of ours speaks of a whole run; Dagster plans it for each of the run's partitions.
+
+        None of those ever comes: they would stand for ever in the check's history, hundreds to a run.
+        """
+        super().store_asset_check_event(_of_the_whole_run(event), event_id)
+
     def dispose(self) -> None:
         super().dispose()
         self._engine.dispose()
+
+
+def _of_the_whole_run(event: EventLogEntry) -> EventLogEntry:
+    told = event.get_dagster_event()
+    planned = told.event_specific_data
+    if not isinstance(planned, AssetCheckEvaluationPlanned):
+        return event
+    whole = AssetCheckEvaluationPlanned(asset_key=planned.asset_key, check_name=planned.check_name)
+    return event._replace(dagster_event=told._replace(event_specific_data=whole))
 
 
 class StackStorage(DagsterPostgresStorage):

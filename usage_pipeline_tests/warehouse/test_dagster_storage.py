@@ -11,10 +11,14 @@ import sqlalchemy as sa
 from dagster import DagsterEvent, DagsterEventType
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationPlanned
 from dagster._core.events import AssetMaterializationPlannedData
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 from dagster_postgres import PostgresEventLogStorage
 
 from usage_pipeline import definitions  # noqa: F401 - where warnings of Dagster's are filtered
 from usage_pipeline.rollups.assets import tokens_daily
+from usage_pipeline.rollups.checks import tokens_daily_checks
+from usage_pipeline.rollups.runs import RANGE_END_TAG, RANGE_TAG
+from usage_pipeline.sources import specs
 from usage_pipeline.warehouse import embedded
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.dagster_storage import StackEvents
@@ -26,6 +30,7 @@ from usage_pipeline_tests.rollups import launching
 DAYS = [NOON.date() + timedelta(days=number) for number in range(30)]
 PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED
 DONE = dg.DagsterEventType.ASSET_MATERIALIZATION
+FINISHED = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
 
 
 @pytest.fixture
@@ -151,6 +156,27 @@ def test_a_batch_of_several_kinds_is_written_in_its_order(instance: dg.DagsterIn
         (event.event_type, event.partition) for event in every
     ]
     assert {key for key in assets if storage.has_asset_key(key)} == set(assets)
+
+
+def test_a_check_of_a_run_stands_once_in_its_history(
+    chat: Chat, warehouse: Warehouse, instance: dg.DagsterInstance
+) -> None:
+    """On Dagster's own storage it is planned for each of the run's partitions, and comes for none of them."""
+    chat.answer(at=NOON)
+    runs = [
+        dg.materialize(
+            [tokens_daily, tokens_daily_checks, *specs.specs()],
+            selection=dg.AssetSelection.assets(tokens_daily.key),
+            instance=instance,
+            resources={"warehouse": warehouse},
+            tags={RANGE_TAG: first.isoformat(), RANGE_END_TAG: DAYS[-1].isoformat()},
+        )
+        for first in (DAYS[0], DAYS[-2])
+    ]
+    for key in tokens_daily_checks.check_keys:
+        history = instance.event_log_storage.get_asset_check_execution_history(key, limit=100)
+        assert [each.run_id for each in history] == [each.run_id for each in reversed(runs)]
+        assert {each.status for each in history} <= FINISHED
 
 
 def test_statements_and_connections_do_not_grow_with_the_partitions(
