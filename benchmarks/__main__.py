@@ -31,7 +31,7 @@ from usage_pipeline.warehouse import failures
 def bench(quick: bool, only: tuple[str, ...], as_json: bool, only_page: bool) -> None:
     """Measure this checkout side by side with what one would use instead.
 
-    The data are made once, below `.usage/bench` (as root below `/var/tmp`), and kept. Every side's rows are
+    The data are made once, below `.usage/bench` (as root below `/var/lib`), and kept. Every side's rows are
     compared before a time is told. All of it at once also writes docs/speed.md, its chart and its numbers.
     """
     if only_page:

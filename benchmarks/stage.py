@@ -156,7 +156,7 @@ def held(name: str, shape: Shape, size: Size, say: Callable[[str], None]) -> Ite
     stage = Stage(server, size)
     wanted = _mark(shape, size)
     with ExitStack() as running:
-        if embedded.is_left_behind(server):
+        if embedded.estranged(server):
             embedded.remove(server)
         running.enter_context(embedded.held(server))
         if stage.run("mark_of_database", login="postgres") != [(wanted,)]:

@@ -47,7 +47,7 @@ def demo(once: bool, reset: bool, days: int | None, no_open: bool, port: int) ->
         if reset:
             _reset(home, server)
         days = _claim(home, days, anew=reset)
-        _forget_the_deleted(home, server)
+        _leave_the_old(home, server)
         with ExitStack() as running:
             with console.step("PostgreSQL (embedded, socket only)") as words:
                 running.enter_context(embedded.held(server))
@@ -129,12 +129,12 @@ def _reset(home: Path, server: "Server") -> None:
                 shutil.rmtree(each) if each.is_dir() and not each.is_symlink() else each.unlink()
 
 
-def _forget_the_deleted(home: Path, server: "Server") -> None:
-    """The data of a demo whose folder was deleted, perhaps with its clone: nobody can want them."""
+def _leave_the_old(home: Path, server: "Server") -> None:
+    """The data of a demo that was deleted, perhaps with its clone, or moved: a demo makes its own anew."""
     from usage_pipeline.warehouse import embedded
 
-    if settings.is_demos_own(home) and embedded.is_left_behind(server):
-        with console.step("the data of a deleted demo are removed"):
+    if settings.is_demos_own(home) and embedded.estranged(server):
+        with console.step("the data of an earlier demo are left"):
             embedded.remove(server)
 
 

@@ -2,12 +2,11 @@
 
 The wheel brings the programs; we run them ourselves, on a Unix socket in a folder of mode 0700.
 PostgreSQL refuses to run as root: there the data and a copy of the programs stand in a folder of
-their own below the temporary directory that survives a reboot, owned by an unprivileged account.
+their own below `/var/lib`, owned by an unprivileged account.
 """
 
 import hashlib
 import os
-import secrets
 import shutil
 import signal
 import subprocess
@@ -24,14 +23,12 @@ from psycopg import sql
 from sqlalchemy import URL
 
 from usage_pipeline.refusals import REFUSED, Refusal
-from usage_pipeline.warehouse import binaries, failures, postmaster, statements
+from usage_pipeline.warehouse import apart, binaries, failures, postmaster, statements
 from usage_pipeline.warehouse.binaries import Account
 
 LOGIN: Final = "usage"
 DATABASE: Final = "usage"
 DAGSTER_DATABASE: Final = "dagster"
-ROOT_MARKER: Final = "made-by-usage-pipeline"
-HOME_MARKER: Final = "server.id"
 _LONGEST_SOCKET_FOLDER: Final = 85  # a socket's whole path must fit into 104 bytes on macOS, 108 on Linux
 _CONFIGURATION: Final = """
 listen_addresses = ''
@@ -60,7 +57,7 @@ class Server:
 
     @property
     def data(self) -> Path:
-        return self.folder / "postgres"
+        return self.folder / apart.DATA
 
     @property
     def runnable_programs(self) -> Path:
@@ -95,7 +92,7 @@ def of(home: Path, *, programs: Path | None = None, options: tuple[str, ...] = (
         )
     home = home.absolute()
     account = binaries.unprivileged_account() if os.geteuid() == 0 else None
-    folder = home if account is None else _root_folder(home)
+    folder = home if account is None else apart.folder_of(_mark(home))
     sockets = folder / "run"
     if len(os.fsencode(sockets)) > _LONGEST_SOCKET_FOLDER:
         sockets = Path(tempfile.gettempdir()) / f"usage-{os.geteuid()}-{_mark(home)}"
@@ -127,7 +124,8 @@ def held(server: Server) -> Iterator[Server]:
 
 def start(server: Server) -> None:
     """Make the cluster if there is none, start it if it does not answer, create our databases."""
-    _require_no_strangers(server)
+    if server.account:
+        apart.require_ours(server.home, server.folder)
     if server.answers():
         _create_databases(server)  # whoever started it may have been killed before this
         return
@@ -156,14 +154,9 @@ def stop(server: Server) -> None:
         shutil.rmtree(server.sockets, ignore_errors=True)
 
 
-def is_left_behind(server: Server) -> bool:
-    """Whether its data are those of an earlier home at this path: as root they outlive it, standing apart."""
-    return (
-        server.account is not None
-        and _is_roots(server.folder)
-        and server.data.exists()
-        and _text(server.folder / ROOT_MARKER) != _text(server.home / HOME_MARKER)
-    )
+def estranged(server: Server) -> Refusal | None:
+    """Why the data at its place are not those of its home, if they are not."""
+    return apart.estranged(server.home, server.folder) if server.account else None
 
 
 def remove(server: Server) -> None:
@@ -185,42 +178,12 @@ def remove(server: Server) -> None:
         if server.account is None:
             shutil.rmtree(server.data, ignore_errors=True)
             server.log.unlink(missing_ok=True)
-        elif (server.folder / ROOT_MARKER).exists():
-            shutil.rmtree(server.folder)
-            (server.home / HOME_MARKER).unlink(missing_ok=True)
+        else:
+            apart.remove(server.home, server.folder)
 
 
 def _mark(path: Path) -> str:
     return hashlib.sha256(os.fsencode(path)).hexdigest()[:10]
-
-
-def _root_folder(home: Path) -> Path:
-    lasting = Path("/var/tmp")  # noqa: S108 - survives a reboot; the folder's owner is checked before use
-    return (lasting if lasting.is_dir() else Path(tempfile.gettempdir())) / f"usage-pipeline-{_mark(home)}"
-
-
-def _is_roots(folder: Path) -> bool:
-    return folder.is_dir() and not folder.is_symlink() and folder.stat().st_uid == 0
-
-
-def _text(marker: Path) -> str | None:
-    return marker.read_text(encoding="utf-8") if marker.exists() else None
-
-
-def _require_no_strangers(server: Server) -> None:
-    """As root the folder stands where everybody may make one, and outlives the home it was made for."""
-    if server.account is None or not os.path.lexists(server.folder):
-        return
-    if not _is_roots(server.folder):
-        raise Refusal(f"{server.folder} belongs to somebody else", fix="remove it and try again")
-    if is_left_behind(server):
-        marker, ours = server.folder / ROOT_MARKER, server.home / HOME_MARKER
-        raise Refusal(
-            f"{server.folder} holds the data of another stack",
-            why=f"{server.home} was deleted since, and they were not",
-            fix=f"rm -r {server.folder} to start anew, or cp {marker} {ours} to go on with them",
-            exit_code=REFUSED,
-        )
 
 
 def _own_folders(server: Server) -> None:
@@ -234,13 +197,10 @@ def _own_folders(server: Server) -> None:
         server.sockets.chmod(0o700)
         return
     server.folder.mkdir(mode=0o755, exist_ok=True)
-    _require_no_strangers(server)
+    apart.require_ours(server.home, server.folder)
     server.folder.chmod(0o755)
     if not server.data.exists():
-        server.home.mkdir(parents=True, exist_ok=True)
-        identity = secrets.token_hex(8)
-        for marker in (server.home / HOME_MARKER, server.folder / ROOT_MARKER):
-            marker.write_text(identity, encoding="utf-8")
+        apart.mark(server.home, server.folder)
     server.sockets.mkdir(mode=0o700, exist_ok=True)
     os.chown(server.sockets, server.account.uid, server.account.gid)
     server.log.touch()

@@ -1,6 +1,7 @@
 """The embedded server: shared, stopped by the last, started again after whatever happened to it."""
 
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -17,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from usage_pipeline.refusals import Refusal
-from usage_pipeline.warehouse import binaries, embedded, postmaster
+from usage_pipeline.warehouse import apart, binaries, embedded, postmaster
 from usage_pipeline.warehouse.embedded import Server
 
 FAST = ("-c", "fsync=off")  # safe enough where the machine itself is not switched off
@@ -379,7 +380,7 @@ def test_the_data_of_a_deleted_home_are_not_the_next_ones(new_server: Server, wa
             pytest.fail("it started")
     to_start_anew, to_go_on = caught.value.fix.split(" to start anew, or ")
     command = to_go_on.removesuffix(" to go on with them") if wants == "them" else to_start_anew
-    subprocess.run(command.split(" "), check=True)
+    subprocess.run(shlex.split(command), check=True)
     embedded.start(new_server)
     wait_until_gone(running)
     if wants == "them":
@@ -390,6 +391,40 @@ def test_the_data_of_a_deleted_home_are_not_the_next_ones(new_server: Server, wa
 
 
 @only_as_root
+@pytest.mark.parametrize("wants", ["them", "new ones"])
+def test_the_data_of_a_moved_home_are_found(tmp_path: Path, new_server: Server, wants: str) -> None:
+    """They stay where they were: the stack that was moved stood empty, and said nothing."""
+    embedded.start(new_server)
+    write_a_note(new_server, "before")
+    embedded.stop(new_server)
+    moved = embedded.of(new_server.home.rename(tmp_path / "moved to"), options=FAST)
+    try:
+        with pytest.raises(Refusal, match=f"stand in {new_server.folder}: it was moved") as caught:
+            embedded.start(moved)
+        to_go_on, to_start_anew = caught.value.fix.split(" to go on with them, or ")
+        command = to_go_on if wants == "them" else to_start_anew.removesuffix(" to start anew")
+        subprocess.run(shlex.split(command), check=True)
+        embedded.start(moved)
+        if wants == "them":
+            assert notes(moved) == ["before"]
+        else:
+            write_a_note(moved, "after")
+            assert notes(moved) == ["after"]
+    finally:
+        embedded.remove(moved)
+
+
+@only_as_root
+def test_a_first_start_that_was_killed_is_no_stranger(new_server: Server) -> None:
+    """The marks are made before the data."""
+    embedded.start(new_server)
+    embedded.stop(new_server)
+    shutil.rmtree(new_server.data)
+    embedded.start(new_server)
+    assert new_server.answers()
+
+
+@only_as_root
 def test_a_server_that_runs_for_a_deleted_home_is_not_the_next_ones(new_server: Server) -> None:
     """It answers: whoever asks only that works on."""
     embedded.start(new_server)
@@ -397,10 +432,9 @@ def test_a_server_that_runs_for_a_deleted_home_is_not_the_next_ones(new_server: 
     shutil.rmtree(new_server.home)
     with pytest.raises(Refusal, match="holds the data of another stack"):
         embedded.start(new_server)
-    assert embedded.is_left_behind(new_server)
     embedded.remove(new_server)
     wait_until_gone(running)
-    assert not embedded.is_left_behind(new_server)
+    embedded.start(new_server)
 
 
 @only_as_root
@@ -411,7 +445,7 @@ def test_a_folder_of_somebody_elses_is_not_looked_into(tmp_path: Path, new_serve
     assert account is not None
     theirs = tmp_path / "theirs"
     theirs.mkdir()
-    (theirs / embedded.ROOT_MARKER).touch()
+    (theirs / apart.MARK_OF_FOLDER).touch()
     os.chown(theirs, account.uid, account.gid)
     if kind == "folder":
         theirs.rename(new_server.folder)
@@ -420,7 +454,7 @@ def test_a_folder_of_somebody_elses_is_not_looked_into(tmp_path: Path, new_serve
     try:
         with pytest.raises(Refusal, match="belongs to somebody else"):
             embedded.start(new_server)
-        assert not embedded.is_left_behind(new_server)
+        assert embedded.estranged(new_server) is None
     finally:
         if kind == "link":
             new_server.folder.unlink()
