@@ -415,6 +415,23 @@ def test_the_data_of_a_moved_home_are_found(tmp_path: Path, new_server: Server, 
 
 
 @only_as_root
+def test_what_a_moved_home_gives_up_stays_where_it_is(tmp_path: Path, new_server: Server) -> None:
+    """So a demo does: a copy of its folder must not delete what the other one shows."""
+    embedded.start(new_server)
+    write_a_note(new_server, "of the other")
+    copied = embedded.of(shutil.copytree(new_server.home, tmp_path / "copied"), options=FAST)
+    assert embedded.estranged(copied)
+    embedded.remove(copied)
+    try:
+        embedded.start(copied)
+        write_a_note(copied, "of the copy")
+        assert notes(copied) == ["of the copy"]
+        assert notes(new_server) == ["of the other"]
+    finally:
+        embedded.remove(copied)
+
+
+@only_as_root
 def test_a_first_start_that_was_killed_is_no_stranger(new_server: Server) -> None:
     """The marks are made before the data."""
     embedded.start(new_server)
