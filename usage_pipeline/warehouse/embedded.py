@@ -105,6 +105,7 @@ def held(server: Server) -> Iterator[Server]:
     import fcntl
 
     server.home.mkdir(parents=True, exist_ok=True)
+    _require_ours(server)  # refused, it leaves no trace, and what runs for others runs on
     with (
         (server.home / "starting.lock").open("w") as starting,
         (server.home / "users.lock").open("w") as users,
@@ -124,8 +125,7 @@ def held(server: Server) -> Iterator[Server]:
 
 def start(server: Server) -> None:
     """Make the cluster if there is none, start it if it does not answer, create our databases."""
-    if server.account:
-        apart.require_ours(server.home, server.folder)
+    _require_ours(server)
     if server.answers():
         _create_databases(server)  # whoever started it may have been killed before this
         return
@@ -186,6 +186,11 @@ def _mark(path: Path) -> str:
     return hashlib.sha256(os.fsencode(path)).hexdigest()[:10]
 
 
+def _require_ours(server: Server) -> None:
+    if server.account:
+        apart.require_ours(server.home, server.folder)
+
+
 def _own_folders(server: Server) -> None:
     if server.account is None:
         server.folder.mkdir(parents=True, exist_ok=True)
@@ -197,7 +202,7 @@ def _own_folders(server: Server) -> None:
         server.sockets.chmod(0o700)
         return
     server.folder.mkdir(mode=0o755, exist_ok=True)
-    apart.require_ours(server.home, server.folder)
+    _require_ours(server)
     server.folder.chmod(0o755)
     if not server.data.exists():
         apart.mark(server.home, server.folder)

@@ -25,7 +25,7 @@ def opened(
         if found.database_url is None or (dagster and found.dagster_pg_url is None):
             server = embedded.of(found.home)
             if found.database_url is None and not create and not server.data.exists():
-                raise Refusal(
+                raise embedded.estranged(server) or Refusal(
                     f"there is no stack in {found.home}",
                     why="USAGE_DATABASE_URL is not set and no embedded server was made yet",
                     fix="$ demo, or $ init --database-url URL for a database of your own",

@@ -106,7 +106,15 @@ def test_a_clone_where_a_deleted_one_was_starts_anew(checkout: Checkout) -> None
     """As root the server's data stand outside the clone: those of another day were found, and refused."""
     first = checkout.usage_pipeline("demo", "--once", "--days", "15")
     assert first.code == 0, first.said
-    shutil.rmtree(checkout.folder / ".usage")
+    moved = checkout.demo_home.rename(checkout.folder / "moved")
+    if os.geteuid() == 0:
+        asked = checkout.usage_pipeline("usage", "tokens", USAGE_HOME=str(moved))
+        assert asked.code == 4
+        assert "it was moved" in asked.said
+        asked = checkout.usage_pipeline("usage", "tokens")
+        assert asked.code == 4
+        assert "holds the data of another stack" in asked.said
+    shutil.rmtree(moved)
     again = checkout.usage_pipeline("demo", "--once", "--days", "14")
     assert again.code == 0, again.said
     assert ("the data of an earlier demo are left" in again.said) is (os.geteuid() == 0)

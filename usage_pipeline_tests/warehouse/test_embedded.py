@@ -378,6 +378,7 @@ def test_the_data_of_a_deleted_home_are_not_the_next_ones(new_server: Server, wa
             embedded.held(new_server),
         ):
             pytest.fail("it started")
+        assert list(new_server.home.iterdir()) == [], "a demo would take it for somebody's"
     to_start_anew, to_go_on = caught.value.fix.split(" to start anew, or ")
     command = to_go_on.removesuffix(" to go on with them") if wants == "them" else to_start_anew
     subprocess.run(shlex.split(command), check=True)
@@ -449,6 +450,9 @@ def test_a_server_that_runs_for_a_deleted_home_is_not_the_next_ones(new_server: 
     shutil.rmtree(new_server.home)
     with pytest.raises(Refusal, match="holds the data of another stack"):
         embedded.start(new_server)
+    with pytest.raises(Refusal, match="holds the data of another stack"), embedded.held(new_server):
+        pytest.fail("it was held")
+    assert new_server.answers(), "what is refused ends nothing"
     embedded.remove(new_server)
     wait_until_gone(running)
     embedded.start(new_server)
