@@ -23,14 +23,14 @@ def _prepared(room: str, name: str) -> sa.TextClause:
     return sa.text(read(room, name))
 
 
-def run(connection: Connection, room: str, name: str, **binds: object) -> CursorResult[*tuple[Any, ...]]:
+def run(connection: Connection, room: str, name: str, **binds: object) -> CursorResult[Any]:
     """Execute one file with its named binds."""
     return connection.execute(_prepared(room, name), binds)
 
 
 def run_on(
     connection: Connection, room: str, name: str, **names: sql.Composable
-) -> CursorResult[*tuple[Any, ...]]:
+) -> CursorResult[Any]:
     """Execute one file whose `{places}` are filled with these; it has no binds."""
     return connection.exec_driver_sql(named(room, name, **names).as_string(), execution_options=_NO_BINDS)
 
