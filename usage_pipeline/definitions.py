@@ -14,16 +14,24 @@ from usage_pipeline.rollups.assets import tokens_daily
 from usage_pipeline.rollups.checks import tokens_daily_checks
 from usage_pipeline.rollups.session_totals_asset import session_totals
 from usage_pipeline.sources import specs
+from usage_pipeline.warehouse import policy
 from usage_pipeline.warehouse.connections import open_warehouse
 
-found = settings.load()
+found = policy.at_load(settings.load())
 warehouse = open_warehouse(found)
 
 defs = dg.Definitions(
     assets=[
         *specs.specs(),
         *dg.with_source_code_references(
-            automation.attached([tokens_daily, *derived_assets(), session_totals], warehouse)
+            automation.attached(
+                [
+                    tokens_daily(found.first_day),
+                    *derived_assets(found.first_day),
+                    session_totals(found.first_day),
+                ],
+                warehouse,
+            )
         ),
     ],
     asset_checks=[tokens_daily_checks, *derived_checks()],

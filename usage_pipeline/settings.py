@@ -18,7 +18,6 @@ from usage_pipeline import refusals
 from usage_pipeline.refusals import Refusal
 
 EARLIEST_START: Final = date(2000, 1, 1)
-DEFAULT_START: Final = date(2024, 1, 1)
 LONGEST_GRACE: Final = 3650
 DEMO_MARKER: Final = "demo.marker"
 ENV_MARKER: Final = "# written by usage-pipeline: where the stack of this folder stands"
@@ -31,11 +30,10 @@ class Settings:
 
     home: Path
     database_url: str | None = field(default=None, repr=False)  # None: the stack's own embedded server
-    start: date = DEFAULT_START  # the first day that has a partition
-    start_known: bool = True  # False: nobody said one, the default stands
+    start: date | None = None  # the first day that has a partition; None: the database knows it
     token_source: str | None = None  # None: detected
     connections: int = 1  # how many periods are computed at once
-    tokens_grace_days: int = 7  # so long after its end a period of tokens is sealed
+    tokens_grace_days: int | None = None  # so long after its end a period is sealed; None: the database knows
     automation: bool = False  # whether what is due is computed unattended; the demo's always is
     dagster_pg_url: str | None = field(default=None, repr=False)
 
@@ -50,6 +48,18 @@ class Settings:
     @property
     def file(self) -> Path:
         return self.home / "settings.toml"
+
+    @property
+    def first_day(self) -> date:
+        """The first day that has a partition; refused while nobody has said it."""
+        if self.start is None:
+            raise Refusal(
+                "the first day is not known",
+                why="neither USAGE_START nor the database says it; `migrate apply` records it there",
+                fix="$ migrate apply",
+                exit_code=refusals.ATTENTION,
+            )
+        return self.start
 
 
 HARMLESS_OPTIONS: Final = frozenset(
@@ -93,16 +103,21 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         home=home,
         database_url=values.get("database_url"),
-        start=_day(values["start"], source) if "start" in values else DEFAULT_START,
-        start_known="start" in values,
+        start=_day(values["start"], source) if "start" in values else None,
         token_source=values.get("token_source"),
         connections=_connections(values.get("connections"), is_ours="database_url" not in values),
-        tokens_grace_days=_grace_days(values.get("tokens_grace_days", Settings.tokens_grace_days)),
+        tokens_grace_days=_grace_days(values["tokens_grace_days"]) if "tokens_grace_days" in values else None,
         automation=_switch(
             "automation", values.get("automation", "on" if (home / DEMO_MARKER).exists() else "off")
         ),
         dagster_pg_url=None if (home / DEMO_MARKER).exists() else given.get("DAGSTER_PG_URL"),
     )
+
+
+def origin(found: Settings, key: str) -> str:
+    """Where a value in force was set, as a person finds it."""
+    variable = f"USAGE_{key.upper()}"
+    return variable if os.environ.get(variable) else f"`{key}` in {found.file}"
 
 
 def demo_home() -> Path:
@@ -144,6 +159,11 @@ def has_a_screen() -> bool:
 def program() -> str:
     """The form in which the person types our verbs; hints repeat it."""
     return os.environ.get("USAGE_PROGRAM") or "usage-pipeline"
+
+
+def stored(settings: Settings) -> Mapping[str, object]:
+    """What `settings.toml` says."""
+    return _read(settings.file)
 
 
 def store(settings: Settings, **changes: object) -> None:

@@ -14,27 +14,29 @@ import pytest
 for variable in (
     "USAGE_DATABASE_URL",
     "USAGE_TOKEN_SOURCE",
+    "USAGE_TOKENS_GRACE_DAYS",
     "USAGE_PROGRAM",
     "DAGSTER_HOME",
     "DAGSTER_PG_URL",
 ):
     os.environ.pop(variable, None)  # a test knows nothing of the stack that stands beside it
+START = date(2026, 1, 1)
+GRACE_DAYS = 3650  # what a test computes stays open, unless it is about sealing
 os.environ.update(
     USAGE_HOME=str(Path(tempfile.gettempdir()) / "usage-tests-have-no-stack"),
-    USAGE_START="2026-01-01",
-    USAGE_TOKENS_GRACE_DAYS="3650",  # what a test computes stays open, unless it is about sealing
+    USAGE_START=START.isoformat(),
 )
 
 from usage_pipeline.demo import loading
 from usage_pipeline.rollups import functions
 from usage_pipeline.sources import access
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
-from usage_pipeline.warehouse import embedded, ledger, statements
+from usage_pipeline.warehouse import embedded, statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.migrations import engine
 from usage_pipeline_tests import servers
-from usage_pipeline_tests.factories import Chat
+from usage_pipeline_tests.factories import Chat, set_policy
 from usage_pipeline_tests.servers import USUAL, Kind
 from usage_pipeline_tests.verbs import Verbs
 
@@ -157,7 +159,7 @@ def migrate(warehouse: Warehouse) -> None:
             statements.run_script(connection, grant.statement)
     engine.install(warehouse, functions.wanted(SUPABASE_CHAT))
     with warehouse.begin(Role.WRITER) as connection:
-        ledger.record_policy(connection, "tokens", first_day=date(2000, 1, 1), grace_days=3650)
+        set_policy(connection, first_day=START, grace_days=GRACE_DAYS)
     warehouse.dispose()
 
 

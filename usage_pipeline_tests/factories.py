@@ -2,12 +2,14 @@
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID, uuid4
 
 import psycopg
+from sqlalchemy import Connection
 
 from usage_pipeline.demo.application import Message, Session
+from usage_pipeline.warehouse import policy
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 DOCUMENTED = {"processingDetails": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}}
@@ -94,6 +96,12 @@ class Chat:
         )
         self.messages.append(row)
         return row
+
+
+def set_policy(connection: Connection, *, first_day: date, grace_days: int, family: str = "tokens") -> None:
+    """What the database says of the first day and the grace, from now on."""
+    policy.settle(connection, policy.Policy(first_day, grace_days), family)
+    policy.change(connection, family, first_day=first_day, grace_days=grace_days)
 
 
 def set_clock(connection: psycopg.Connection, instant: datetime) -> None:

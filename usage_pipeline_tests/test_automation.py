@@ -17,11 +17,11 @@ from usage_pipeline import automation, settings
 from usage_pipeline.derived.ladder import ROLLUPS
 from usage_pipeline.periods import calendar, partitions
 from usage_pipeline.periods.calendar import Grain
-from usage_pipeline.rollups import readiness, tokens
+from usage_pipeline.rollups import tokens
 from usage_pipeline.sources import specs
-from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
-from usage_pipeline_tests.factories import Chat, set_clock
+from usage_pipeline_tests.factories import Chat, set_clock, set_policy
 from usage_pipeline_tests.rollups import launching
 
 Ran = dict[str, list[str]]
@@ -103,8 +103,8 @@ def stack(
     server: Server, database: str, warehouse: Warehouse, chat: Chat, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Stack]:
     """A month of answers, computed up to noon."""
-    monkeypatch.setenv("USAGE_TOKENS_GRACE_DAYS", "7")
-    readiness.record_policy(warehouse, "tokens", settings.load())
+    with warehouse.begin(Role.WRITER) as connection:
+        set_policy(connection, first_day=settings.load().first_day, grace_days=7)
     made = automation.attached([defs.get_assets_def(name) for name in ROLLUPS], warehouse)
     assets = {each.key.to_user_string(): each for each in made}
     with server.connect(database) as superuser, dg.DagsterInstance.ephemeral() as instance:

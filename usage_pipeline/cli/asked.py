@@ -47,11 +47,11 @@ def check_range(found: "Settings", grain: Grain, first: date, last: date) -> Non
     """Both days are inclusive, in order, and lie in periods that have a partition."""
     check_order(first, last)
     today = datetime.now(UTC).date()
-    if calendar.following(grain, first) <= found.start:
+    if calendar.following(grain, first) <= found.first_day:
         raise Refusal(
-            f"--from {first} lies before the first day {found.start}",
+            f"--from {first} lies before the first day {found.first_day}",
             why="no partition begins earlier",
-            fix=f"ask for a day from {found.start} on, or move the first day: $ sources start {first}",
+            fix=f"ask for a day from {found.first_day} on, or move the first day: $ sources start {first}",
             exit_code=USAGE,
         )
     if last > today:

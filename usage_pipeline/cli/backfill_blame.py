@@ -68,7 +68,7 @@ def _closing(found: "Settings", job: "Job", gap: date, today: date) -> str:
 
     names = list(_with_those_below(job.asked.assets))
     assets = "all" if len(names) == len(ROLLUPS) else " ".join(names)
-    first = max(gap, found.start)
+    first = max(gap, found.first_day)
     last = job.asked.last if first <= job.asked.last < today else today
     return f"{settings.program()} backfill {assets} --from {first} --to {last}"
 
@@ -102,7 +102,7 @@ def _command(found: "Settings", assets: Sequence[str], broken: Sequence[Broken])
     others = [each.window for _, failed in broken[1:] for each in failed]
     if not broken[0][0].rollup.reads_raw or any(not _meet(each, whole) for each in others):
         whole = _range([each.window for _, failed in broken for each in failed])
-    return f"$ backfill {names} {asked.bounds([whole], found.start)}"
+    return f"$ backfill {names} {asked.bounds([whole], found.first_day)}"
 
 
 def _with_those_below(names: Sequence[str]) -> Iterator[str]:

@@ -147,7 +147,7 @@ def _settings(home: Path, days: int) -> Settings:
     """The demo's own settings; its first day is decided once."""
     settings.export({"USAGE_HOME": str(home)})
     found = settings.load()
-    if found.start_known:
+    if found.start:
         return found
     settings.store(found, start=_yesterday() - timedelta(days=days - 1))
     return settings.load()
@@ -159,7 +159,7 @@ def _application(server: "Server", found: Settings, days: int) -> "Story":
     from usage_pipeline.warehouse import failures
 
     with console.step("demo data") as words:
-        told = story.tell(found.start + timedelta(days=days - 1), days)
+        told = story.tell(found.first_day + timedelta(days=days - 1), days)
         gc.freeze()  # it stays to the end: the collector need not walk its million objects again and again
         with (
             failures.told(f"usage at {server.sockets}"),

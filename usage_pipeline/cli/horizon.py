@@ -98,10 +98,10 @@ def _doubt(found: "Settings", warehouse: "Warehouse", before: date | None, day: 
 def _not_computed(found: "Settings", warehouse: "Warehouse", day: date) -> list[date]:
     from usage_pipeline.serving import tokens
 
-    if day <= found.start:
+    if day <= found.first_day:
         return []
     with warehouse.begin(Role.READER) as connection:
-        covered = tokens.coverage(connection, found.start, day - timedelta(days=1))
+        covered = tokens.coverage(connection, found.first_day, day - timedelta(days=1))
     return sorted([*covered.missing, *covered.partial])
 
 
@@ -109,7 +109,7 @@ def _fixed(found: "Settings", warehouse: "Warehouse", before: date | None, day: 
     """How many computed days are no longer read again, that were until now."""
     from usage_pipeline.derived import restatement
 
-    first = max(found.start, before or date.min)
+    first = max(found.first_day, before or date.min)
     if day <= first:
         return 0
     days = restatement.standing(warehouse, DAILY, first, day - timedelta(days=1))

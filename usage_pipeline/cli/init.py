@@ -132,8 +132,8 @@ def _notes(found: Settings, url: URL, in_environment: str | None) -> Iterator[st
 
 def _next_commands(found: Settings, *, comes_first: bool) -> str:
     form = settings.program()
-    first = str(found.start) if found.start_known else "DAY"
-    which = "" if found.start_known else "   (the first day, which `migrate apply` finds)"
+    first = str(found.start or "DAY")
+    which = "" if found.start else "   (the first day, which `migrate apply` finds)"
     return (
         f"The settings stand in {found.file}. {'That comes first; then' if comes_first else 'Next'}:\n"
         f"  {form} migrate apply\n"

@@ -1,7 +1,10 @@
 """`migrate`: the schema, the functions from files, the rights on the source; there, and back again."""
 
+from datetime import date, timedelta
+
 import click
 
+from usage_pipeline import settings
 from usage_pipeline.cli import console, rollback
 from usage_pipeline.refusals import ATTENTION
 from usage_pipeline.settings import Settings
@@ -75,8 +78,7 @@ def sql() -> None:
 
 def everything(found: Settings, warehouse: Warehouse) -> list[str]:
     """Bring the database to this code; the statements that only another login may run."""
-    from usage_pipeline import settings
-    from usage_pipeline.rollups import functions, readiness, tokens
+    from usage_pipeline.rollups import functions
     from usage_pipeline.sources import access
     from usage_pipeline.warehouse import statements
     from usage_pipeline.warehouse.connections import Role
@@ -101,21 +103,41 @@ def everything(found: Settings, warehouse: Warehouse) -> list[str]:
         words.append(f"{len(wanting) - len(left)} given" if wanting else "nothing lacking")
     with console.step("functions") as words:
         words.append(", ".join(engine.install(warehouse, functions.wanted(adapter))) or "nothing changed")
-    if not left and not found.start_known:
-        _find_start(found, warehouse)
-    readiness.record_policy(warehouse, tokens.FAMILY, settings.load())
+    if not left or found.start:
+        _settle_policy(found, warehouse)
     return left
 
 
-def _find_start(found: Settings, warehouse: Warehouse) -> None:
-    """Decide once where the partitions begin: with the oldest answer."""
-    from usage_pipeline import settings
+def _settle_policy(found: Settings, warehouse: Warehouse) -> None:
+    """Record the first day and the grace where none are recorded; settings that differ are refused."""
+    from usage_pipeline.warehouse import policy
+    from usage_pipeline.warehouse.connections import Role
+    from usage_pipeline.warehouse.policy import Policy
+
+    with warehouse.begin(Role.WRITER) as connection:
+        is_new = policy.read(connection) is None
+    if is_new:
+        with console.step("first day") as words:
+            first_day, why = (found.start, "as set") if found.start else _first_day(warehouse)
+            with warehouse.begin(Role.WRITER) as connection:
+                policy.settle(
+                    connection, Policy(first_day, found.tokens_grace_days or policy.USUAL_GRACE_DAYS)
+                )
+            words.append(f"{first_day} ({why})")
+    with warehouse.begin(Role.WRITER) as connection:
+        there = policy.require(connection, found)
+    if found.start is None and found.home.exists():
+        settings.store(found, start=there.first_day)  # so that Dagster loads without asking the database
+
+
+def _first_day(warehouse: Warehouse) -> tuple[date, str]:
+    """The day of the oldest message; yesterday, where there is none."""
+    from usage_pipeline.serving import tokens
     from usage_pipeline.sources import report
     from usage_pipeline.warehouse.connections import Role
 
-    with console.step("first day") as words:
-        with warehouse.begin(Role.READER) as connection:
-            oldest = report.oldest_day(connection)
+    with warehouse.begin(Role.READER) as connection:
+        oldest = report.oldest_day(connection)
         if oldest is not None:
-            settings.store(found, start=oldest)
-        words.append(f"{oldest} (the oldest answer)" if oldest else f"{found.start}, until there are answers")
+            return oldest, "the oldest message"
+        return tokens.today(connection) - timedelta(days=1), "no message yet"

@@ -20,6 +20,7 @@ from usage_pipeline.cli import (
     recalc,
     restate,
     restatements,
+    retention,
     sources,
     status,
     up,
@@ -47,7 +48,7 @@ def program() -> None:
 for command in (
     demo.demo, init.init, up.up, status.status, automation.automation, doctor.doctor,
     migrate.migrate, sources.sources, backfill.backfill, usage.usage,
-    restate.restate, restatements.restatements, recalc.recalc,
+    restate.restate, restatements.restatements, recalc.recalc, retention.retention,
 ):  # fmt: skip
     program.add_command(command)
 

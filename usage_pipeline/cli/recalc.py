@@ -37,17 +37,15 @@ def recalc(who: str, first: date, last: date) -> None:
     """
     from usage_pipeline.derived import recalculation
     from usage_pipeline.rollups import readiness
-    from usage_pipeline.rollups.tokens import FAMILY
 
     with session.opened() as (found, warehouse):
         asked.check_range(found, Grain.DAILY, first, last)
-        readiness.require(warehouse, found.token_source)
+        readiness.require(warehouse, found)
         person = asked.person(warehouse, who)
         parts = recalculation.parts(warehouse, first, last)
         chosen = [part for part in parts if part.open]
         if not chosen:
-            raise _nothing_open(parts, person, found.start, first, last)
-        readiness.record_policy(warehouse, FAMILY, found)
+            raise _nothing_open(parts, person, found.first_day, first, last)
         count = sum(len(part.open) for part in chosen)
         ended: list[Done[Outcome] | Failed] = []
         with console.bar("recalculating", count) as progress:
@@ -55,7 +53,7 @@ def recalc(who: str, first: date, last: date) -> None:
                 ended.append(each)
                 progress.advance()
         outcomes, failed = asked.parted(ended)
-        _tell(parts, outcomes, person, found.start)
+        _tell(parts, outcomes, person, found.first_day)
         reported.report(found, outcomes)
     asked.end(failed, "recalculated")
 

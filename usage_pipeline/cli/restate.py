@@ -79,7 +79,7 @@ def restate(
         )  # fmt: skip
     with session.opened() as (found, warehouse):
         asked.check_range(found, rollup.grain, first, last)
-        readiness.require(warehouse, found.token_source)
+        readiness.require(warehouse, found)
         person = asked.person(warehouse, who) if who is not None else None
         user_id = person.user_id if person else None
         wish = restatement.Wish(rollup, user_id, str(reason).strip(), accept_loss, f"restate {uuid4()}")
@@ -92,7 +92,6 @@ def restate(
         if not yes and asked.is_terminal() and not asked.agrees("Go on?", default=not accept_loss):
             console.narrate("Nothing was restated.")
             return
-        readiness.record_policy(warehouse, rollup.family, found)
         done, failed = _run(warehouse, plan)
         reported.report(found, done)
     asked.end(failed, "restated")

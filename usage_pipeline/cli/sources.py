@@ -13,8 +13,10 @@ from usage_pipeline.cli import console, horizon, session_totals
 from usage_pipeline.refusals import ATTENTION, USAGE, Refusal
 from usage_pipeline.rollups.tokens import FAMILY
 from usage_pipeline.warehouse import session
+from usage_pipeline.warehouse.failures import Pending
 
 if TYPE_CHECKING:
+    from usage_pipeline.settings import Settings
     from usage_pipeline.sources.report import Report, TableReport
 
 
@@ -44,7 +46,7 @@ def sources(context: click.Context, all_of_them: bool, as_json: bool) -> None:
         with warehouse.begin(Role.LOGIN) as connection:  # our roles may not exist yet; the source comes first
             adapter = access.active(connection, found.token_source)
         with warehouse.begin(Role.READER) as connection:
-            made = report.make(connection, adapter.name, since=found.start if all_of_them else None)
+            made = report.make(connection, adapter.name, since=found.first_day if all_of_them else None)
             begins = horizons.read(connection, FAMILY)
     if as_json:
         console.emit_json(asdict(made), needs_attention=made.needs_attention, horizon=begins)
@@ -69,31 +71,36 @@ def start(day: date) -> None:
             fix="give another date",
             exit_code=USAGE,
         )
-    settings.store(found, start=day)
-    console.narrate(
-        f"The first day is {day} (it was {found.start}); a running web server shows it once reloaded."
-    )
-    left_out = _told_database(day)
+    was, left_out = _move(found, day)
+    if found.home.exists():
+        settings.store(found, start=day)
+    console.narrate(f"The first day is {day} (it was {was}); a running web server shows it once reloaded.")
     if left_out:
-        console.narrate(f"{left_out:,} answers lie before it: no partition holds them.", style="yellow")
+        console.narrate(f"{left_out:,} messages are older: no partition holds them.", style="yellow")
+    if settings.load().start not in (None, day):
+        console.narrate(
+            f"USAGE_START still says {found.start}: set it to {day}, or unset it.", style="yellow"
+        )
 
 
 sources.add_command(session_totals.enable)
 sources.add_command(session_totals.disable)
 
 
-def _told_database(day: date) -> int:
-    """The first day told where it can be now, else the next run does; how many answers no partition holds."""
-    from usage_pipeline.rollups import readiness
+def _move(found: "Settings", day: date) -> tuple[date | None, int]:
+    """Move the first day in the database, if it is migrated: what it was, and how many messages are older."""
     from usage_pipeline.sources import report
+    from usage_pipeline.warehouse import policy
     from usage_pipeline.warehouse.connections import Role
 
-    with suppress(Refusal), session.opened() as (found, warehouse):
-        with suppress(Refusal):  # what we may not write, we may still count
-            readiness.record_policy(warehouse, FAMILY, found)
-        with warehouse.begin(Role.READER) as connection:
-            return report.answers_before(connection, day)
-    return 0
+    with session.opened() as (_, warehouse), suppress(Pending):
+        with warehouse.begin(Role.WRITER) as connection:
+            was = policy.known(connection, FAMILY).first_day
+            policy.change(connection, FAMILY, first_day=day)
+        with suppress(Refusal), warehouse.begin(Role.READER) as connection:
+            return was, report.answers_before(connection, day)
+        return was, 0
+    return found.start, 0
 
 
 def _show(made: "Report") -> None:

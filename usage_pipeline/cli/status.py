@@ -13,7 +13,7 @@ from usage_pipeline.cli import automation, backfill_words, console, graphql, loc
 from usage_pipeline.cli.lock import Holder
 from usage_pipeline.refusals import ATTENTION, Refusal
 from usage_pipeline.settings import Settings
-from usage_pipeline.warehouse import backfills, embedded, urls
+from usage_pipeline.warehouse import backfills, embedded, policy, urls
 from usage_pipeline.warehouse.connections import Role, Warehouse, open_warehouse, server_version
 from usage_pipeline.warehouse.failures import Pending
 
@@ -176,12 +176,12 @@ def _computed(found: Settings, warehouse: Warehouse) -> Part:
 
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
     with warehouse.begin(Role.READER) as connection:
-        newest = tokens.latest_day(connection)
+        begins, newest = policy.known(connection).first_day, tokens.latest_day(connection)
         if newest is None:
-            fix = f"{settings.program()} backfill all --from {found.start} --to yesterday"
+            fix = f"{settings.program()} backfill all --from {begins} --to yesterday"
             return Part(f"no day yet: {fix}", {"first_day": None, "newest_day": None, "missing_days": None})
-        covered = tokens.coverage(connection, found.start, max(newest, found.start))
-        missing = tokens.coverage(connection, found.start, max(yesterday, found.start)).missing
+        covered = tokens.coverage(connection, begins, max(newest, begins))
+        missing = tokens.coverage(connection, begins, max(yesterday, begins)).missing
     days = (covered.first + timedelta(days=number) for number in range((newest - covered.first).days + 1))
     gaps = set(covered.missing)
     first = next((day for day in days if day not in gaps), newest)

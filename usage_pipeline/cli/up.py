@@ -58,7 +58,7 @@ def _look(found: Settings, warehouse: Warehouse) -> None:
     from usage_pipeline.rollups import readiness
 
     with console.step("your database") as words:
-        adapter = readiness.require(warehouse, found.token_source)
+        adapter = readiness.require(warehouse, found)
         words.extend([warehouse.place, f"source {adapter.name}"])
     warehouse.dispose()
 

@@ -57,7 +57,7 @@ def tokens(named: str, who: str | None, first: date | None, last: date | None, f
     with session.opened() as (found, warehouse), warehouse.begin(Role.READER) as connection:
         today = serving.today(connection)
         covered = _coverage(connection, found, grain, first, last, of_one=who is not None, today=today)
-        answer = _answer(connection, covered, who, begins=found.start, today=today)
+        answer = _answer(connection, covered, who, begins=found.first_day, today=today)
     emit = {"json": usage_records.emit_json, "csv": usage_records.emit_csv}.get(form or "", usage_table.emit)
     emit(answer)
     for note in usage_words.notes(answer, found):
@@ -96,9 +96,9 @@ def _coverage(
     if newest is None:
         raise _nothing_computed(grain, found, today)
     end = last or max(newest, first or newest)
-    start = first or _default_start(grain, end, found.start, of_one=of_one)
-    _require_sense(grain, start, end, begins=found.start, today=today)
-    return serving.coverage(connection, start, end, grain=grain, begins=found.start)
+    start = first or _default_start(grain, end, found.first_day, of_one=of_one)
+    _require_sense(grain, start, end, begins=found.first_day, today=today)
+    return serving.coverage(connection, start, end, grain=grain, begins=found.first_day)
 
 
 def _default_start(grain: Grain, end: date, begins: date, *, of_one: bool) -> date:
@@ -123,8 +123,8 @@ def _require_sense(grain: Grain, start: date, end: date, *, begins: date, today:
 def _nothing_computed(grain: Grain, found: "Settings", today: date) -> Refusal:
     """Up to yesterday, which is over; to today where nothing is. What is coarser needs what is below it."""
     assets = "all" if periods.below(grain) else periods.asset(grain)
-    newest = "yesterday" if found.start < today else "today"
+    newest = "yesterday" if found.first_day < today else "today"
     return Refusal(
         f"no {periods.UNITS[grain]} of tokens was computed yet",
-        fix=f"$ backfill {assets} --from {found.start} --to {newest}",
+        fix=f"$ backfill {assets} --from {found.first_day} --to {newest}",
     )

@@ -1,5 +1,7 @@
 """The derived assets: one factory over the ladder."""
 
+from datetime import date
+
 import dagster as dg
 
 from usage_pipeline.derived import checks
@@ -9,12 +11,12 @@ from usage_pipeline.rollups import catalogue, check_runs
 from usage_pipeline.warehouse.connections import Warehouse
 
 
-def assets() -> list[dg.AssetsDefinition]:
+def assets(first_day: date) -> list[dg.AssetsDefinition]:
     """One asset for each rung."""
-    return [_asset(step) for step in LADDER]
+    return [_asset(step, first_day) for step in LADDER]
 
 
-def _asset(step: Step) -> dg.AssetsDefinition:
+def _asset(step: Step, first_day: date) -> dg.AssetsDefinition:
     rollup = step.rollup
     below = f"{rollup.family}_{step.below}"
 
@@ -22,7 +24,7 @@ def _asset(step: Step) -> dg.AssetsDefinition:
         name=rollup.name,
         description=_description(step, below),
         group_name=rollup.family,
-        partitions_def=partitions.of(rollup.grain),
+        partitions_def=partitions.of(rollup.grain, first_day),
         deps=[dg.AssetDep(below, partition_mapping=partitions.WITHIN)],
         backfill_policy=dg.BackfillPolicy.single_run(),
         kinds={"postgres", "sql"},

@@ -1,4 +1,4 @@
-"""Dagster's view of the calendar: one partitions definition a grain, from the stack's first day."""
+"""Dagster's view of the calendar: one partitions definition a grain, from the first day on."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -6,27 +6,25 @@ from typing import Final
 
 import dagster as dg
 
-from usage_pipeline import settings
 from usage_pipeline.periods.calendar import Grain, Window, floor
-
-START: Final = settings.load().start
-
-daily = dg.DailyPartitionsDefinition(start_date=floor(Grain.DAILY, START).isoformat(), end_offset=1)
-weekly = dg.WeeklyPartitionsDefinition(
-    start_date=floor(Grain.WEEKLY, START).isoformat(), day_offset=1, end_offset=1
-)
-monthly = dg.MonthlyPartitionsDefinition(start_date=floor(Grain.MONTHLY, START).isoformat(), end_offset=1)
-yearly = dg.TimeWindowPartitionsDefinition(
-    start=f"{START:%Y}", fmt="%Y", cron_schedule="0 0 1 1 *", end_offset=1
-)
 
 WITHIN: Final = dg.TimeWindowPartitionMapping(allow_nonexistent_upstream_partitions=True)
 """A period is made from those below that lie in it; before the first and to come there are none."""
 
 
-def of(grain: Grain) -> dg.TimeWindowPartitionsDefinition:
-    """The partitions of a grain."""
-    return {Grain.DAILY: daily, Grain.WEEKLY: weekly, Grain.MONTHLY: monthly, Grain.YEARLY: yearly}[grain]
+def of(grain: Grain, first_day: date) -> dg.TimeWindowPartitionsDefinition:
+    """The partitions of a grain: from the period that holds the first day to the current one."""
+    start = floor(grain, first_day).isoformat()
+    match grain:
+        case Grain.DAILY:
+            return dg.DailyPartitionsDefinition(start_date=start, end_offset=1)
+        case Grain.WEEKLY:
+            return dg.WeeklyPartitionsDefinition(start_date=start, day_offset=1, end_offset=1)
+        case Grain.MONTHLY:
+            return dg.MonthlyPartitionsDefinition(start_date=start, end_offset=1)
+    return dg.TimeWindowPartitionsDefinition(
+        start=start[:4], fmt="%Y", cron_schedule="0 0 1 1 *", end_offset=1
+    )
 
 
 def days(keys: Sequence[str]) -> list[date]:

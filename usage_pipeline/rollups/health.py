@@ -1,10 +1,11 @@
-"""The check of what `migrate apply` makes: whether the schema and its functions are this code's."""
+"""Checks of what `migrate apply` makes: the schema, its functions, and the policy that the database owns."""
 
 from typing import Final
 
-from usage_pipeline.rollups import functions
+from usage_pipeline.rollups import functions, tokens
 from usage_pipeline.settings import Settings
 from usage_pipeline.sources import access
+from usage_pipeline.warehouse import policy
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.findings import Check, Finding
 from usage_pipeline.warehouse.migrations import engine
@@ -20,4 +21,11 @@ def migrations(found: Settings, warehouse: Warehouse) -> Finding:
     return Finding(True, f"current, at {state.revisions[-1]}")
 
 
-CHECKS: Final = (Check("migrations", migrations),)
+def first_day(found: Settings, warehouse: Warehouse) -> Finding:
+    """Whether this process and the database agree on the first day and the grace."""
+    with warehouse.begin(Role.READER) as connection:
+        there = policy.require(connection, found, tokens.FAMILY)
+    return Finding(True, f"{there.first_day}; a period is sealed {there.grace_days} days after its end")
+
+
+CHECKS: Final = (Check("migrations", migrations), Check("first day", first_day))

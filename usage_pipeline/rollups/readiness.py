@@ -1,4 +1,4 @@
-"""Before a run reads: the schema is this code's, and the source hides nothing."""
+"""Before a run reads: the schema and the policy are this process's, and the source hides nothing."""
 
 import hashlib
 
@@ -7,7 +7,7 @@ from usage_pipeline.rollups import functions
 from usage_pipeline.settings import Settings
 from usage_pipeline.sources import access
 from usage_pipeline.sources.adapters import Adapter
-from usage_pipeline.warehouse import ledger
+from usage_pipeline.warehouse import policy
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.migrations import state
 
@@ -18,16 +18,10 @@ def code_version(own: str, adapter: Adapter) -> str:
     return f"{own}+{hashlib.sha256(marks.encode()).hexdigest()[:12]}"
 
 
-def record_policy(warehouse: Warehouse, family: str, found: Settings) -> None:
-    """The stack's first day and grace, told to the database, whose functions ask there."""
-    with warehouse.begin(Role.WRITER) as connection:
-        ledger.record_policy(connection, family, first_day=found.start, grace_days=found.tokens_grace_days)
-
-
-def require(warehouse: Warehouse, chosen: str | None) -> Adapter:
-    """The active adapter, once everything a run stands on has been looked at."""
+def require(warehouse: Warehouse, settings: Settings) -> Adapter:
+    """The active adapter, once everything a run needs has been checked."""
     with warehouse.begin(Role.LOGIN) as connection:  # our roles may not exist yet; the source comes first
-        adapter = access.active(connection, chosen)
+        adapter = access.active(connection, settings.token_source)
         access.require_tables(connection, adapter)
     with warehouse.begin(Role.WRITER) as connection:
         found = state.read(connection, functions.wanted(adapter))
@@ -39,5 +33,6 @@ def require(warehouse: Warehouse, chosen: str | None) -> Adapter:
                 fix="$ migrate apply",
                 exit_code=ATTENTION,
             )
+        policy.require(connection, settings)
         access.require_readable(connection, adapter, Role.WRITER)
     return adapter

@@ -59,8 +59,7 @@ def run(
     progress = _Progress()
     take_up(context, warehouse)
     try:
-        adapter = readiness.require(warehouse, found.token_source)
-        readiness.record_policy(warehouse, rollup.family, found)
+        adapter = readiness.require(warehouse, found)
         rollup.ensure_partitions(warehouse, windows[0], windows[-1])
         version = readiness.code_version(rollup.code_version, adapter)
         with _recorded(context, warehouse, rollup, windows, version) as held:

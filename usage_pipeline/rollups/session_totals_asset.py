@@ -1,7 +1,7 @@
 """The opt-in asset `session_totals`: a title, a window, what became of its conversations."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -41,48 +41,56 @@ def _catalogue(totals: SessionTotals) -> dict[str, Any]:
     }
 
 
-@dg.asset(
-    group_name="sessions",
-    partitions_def=partitions.daily,
-    deps=list(specs.keys("tokens")),
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    kinds={"postgres", "sql"},
-    pool="session_totals",
-    owners=["team:data"],
-    tags={"grain": "daily", "subject": "tokens"},
-    code_version=work.CODE_VERSION,
-    metadata=_catalogue(sources.of(SUPABASE_CHAT)),
-)
-def session_totals(
-    context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]
-) -> dg.MaterializeResult[None]:
-    """Tokens of each conversation that the day touched, kept true in the application's own session table.
+def session_totals(first_day: date) -> dg.AssetsDefinition:
+    """The days of session totals, from the first day on."""
 
-    Off until `usage-pipeline sources enable session-totals`; a run before that fails and writes nothing. The
-    number is that of all answers of the conversation, of every day. No other column and no other row is
-    written; what the column cannot hold is left as it is and reported.
-    """
-    days = runs.days_of(context)
-    runs.take_up(context, warehouse)
-    whole = Window(calendar.midnight(days[0]), calendar.window(Grain.DAILY, days[-1]).end)
-    try:
-        touched, kept = _keep(warehouse, whole)
-    except Refusal as refusal:
-        raise dg.Failure(str(refusal), allow_retries=False) from None
-    found = {midnight: touched.get(midnight, []) for midnight in map(calendar.midnight, days)}
-    if kept.held:
-        _report(context, {day: ids for day, ids in found.items() if kept.held.isdisjoint(ids)}, kept)
-        raise dg.Failure(_blame(kept.held))
-    if kept.too_large:
-        context.log.warning(f"{len(kept.too_large)} left as they are, too large: {_named(kept.too_large)}")
-    for day, ids in found.items():
-        context.add_asset_metadata(_numbers(ids, kept), partition_key=_key(day))
-    return dg.MaterializeResult()
+    @dg.asset(
+        name="session_totals",
+        group_name="sessions",
+        partitions_def=partitions.of(Grain.DAILY, first_day),
+        deps=list(specs.keys("tokens")),
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        kinds={"postgres", "sql"},
+        pool="session_totals",
+        owners=["team:data"],
+        tags={"grain": "daily", "subject": "tokens"},
+        code_version=work.CODE_VERSION,
+        metadata=_catalogue(sources.of(SUPABASE_CHAT)),
+    )
+    def compute(
+        context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]
+    ) -> dg.MaterializeResult[None]:
+        """Tokens of each conversation that the day touched, kept true in the application's own session table.
+
+        Off until `usage-pipeline sources enable session-totals`; a run before that fails and writes nothing.
+        The number is that of all answers of the conversation, of every day. No other column and no other row
+        is written; what the column cannot hold is not changed, and reported.
+        """
+        days = runs.days_of(context)
+        runs.take_up(context, warehouse)
+        whole = Window(calendar.midnight(days[0]), calendar.window(Grain.DAILY, days[-1]).end)
+        try:
+            touched, kept = _keep(warehouse, whole)
+        except Refusal as refusal:
+            raise dg.Failure(str(refusal), allow_retries=False) from None
+        found = {midnight: touched.get(midnight, []) for midnight in map(calendar.midnight, days)}
+        if kept.held:
+            _report(context, {day: ids for day, ids in found.items() if kept.held.isdisjoint(ids)}, kept)
+            raise dg.Failure(_blame(kept.held))
+        if kept.too_large:
+            context.log.warning(
+                f"{len(kept.too_large)} left as they are, too large: {_named(kept.too_large)}"
+            )
+        for day, ids in found.items():
+            context.add_asset_metadata(_numbers(ids, kept), partition_key=_key(day))
+        return dg.MaterializeResult()
+
+    return compute
 
 
 def _keep(warehouse: Warehouse, whole: Window) -> tuple[Mapping[datetime, Sequence[UUID]], Kept]:
     """The conversations of each day, and what became of them."""
-    totals = sources.of(readiness.require(warehouse, settings.load().token_source))
+    totals = sources.of(readiness.require(warehouse, settings.load()))
     with warehouse.begin(Role.WRITER) as connection:
         state = sources.require(connection, totals)
     touched = work.touched(warehouse, totals, whole)

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from usage_pipeline.periods.calendar import Grain, Window
 from usage_pipeline.rollups.rollup import Outcome, Rollup
-from usage_pipeline.warehouse import ledger, statements
+from usage_pipeline.warehouse import ledger, policy, statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.ledger import Entry
 
-FAMILY: Final = "tokens"
+FAMILY: Final = policy.TOKENS
 CODE_VERSION: Final = "2"
 
 

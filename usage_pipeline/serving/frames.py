@@ -43,7 +43,7 @@ def read(rollup: str, period: str, *, by: Collection[str] | None = None) -> "pan
         rows = lines.rows_of_range(
             connection, first, last, grain=grain, by_user="user" in asked, by_period=keys[0] in asked
         )
-        known = _known(connection, grain, first, last, begins=found.start)
+        known = _known(connection, grain, first, last, begins=found.first_day)
     frame = _frame(rows, grain, asked)
     frame.attrs.update(known)
     return frame

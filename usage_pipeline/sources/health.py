@@ -10,7 +10,7 @@ from usage_pipeline.settings import Settings
 from usage_pipeline.sources import access, indexes, report, session_totals
 from usage_pipeline.sources.access import Grant
 from usage_pipeline.sources.adapters import Adapter, Table
-from usage_pipeline.warehouse import horizon, statements
+from usage_pipeline.warehouse import horizon, policy, statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.findings import Check, Finding
 
@@ -64,17 +64,15 @@ def older_answers(found: Settings, warehouse: Warehouse) -> Finding:
     """Answers that no partition holds; those before the horizon are gone or meant to go."""
     with warehouse.begin(Role.READER) as connection:
         statements.run(connection, "warehouse.sql", "limit_time", milliseconds=_PATIENCE)
-        begins = horizon.read(connection, _FAMILY)
-        if begins is not None and begins >= found.start:
-            return Finding(
-                True, f"raw rows before {begins} are declared gone; the first day is {found.start}"
-            )
-        count = report.answers_before(connection, found.start)
+        first_day, begins = policy.known(connection, _FAMILY).first_day, horizon.read(connection, _FAMILY)
+        if begins is not None and begins >= first_day:
+            return Finding(True, f"raw rows before {begins} are declared gone; the first day is {first_day}")
+        count = report.answers_before(connection, first_day)
         oldest = report.oldest_day(connection) if count else None
     if count:
-        told = f"{count:,} lie before the first day, {found.start}, and no partition holds them"
+        told = f"{count:,} lie before the first day, {first_day}, and no partition holds them"
         return Finding(False, told, f"$ sources start {oldest}")
-    return Finding(True, f"none lies before the first day, {found.start}")
+    return Finding(True, f"none lies before the first day, {first_day}")
 
 
 def totals(found: Settings, warehouse: Warehouse) -> Finding:

@@ -49,9 +49,12 @@ class _AnyText(TextLoader):
 class Warehouse:
     """The database of the aggregates and its sources, as the roles that may touch it."""
 
-    def __init__(self, url: URL, *, connections: int = 2, read_only: bool = False) -> None:
+    def __init__(
+        self, url: URL, *, connections: int = 2, read_only: bool = False, patience_seconds: int = 10
+    ) -> None:
         self._url = url
         self.connections = connections
+        self._patience_seconds = patience_seconds  # in which a server must answer
         self._read_only = read_only  # every transaction says so to the server, which holds us to it
         self._engines: dict[Role, Engine] = {}
         self.errand: Errand | None = None  # of the command that works in this process, if one does
@@ -156,7 +159,7 @@ class Warehouse:
             raise failures.shared_session(self.place, reads=self._pooler is Mode.TRANSACTION)
 
     def _log_in(self, arguments: list[Any], named: dict[str, Any]) -> psycopg.Connection:
-        named = {"connect_timeout": 10, "application_name": "usage_pipeline", **named}
+        named = {"connect_timeout": self._patience_seconds, "application_name": "usage_pipeline", **named}
         try:
             return psycopg.connect(*arguments, **named, autocommit=True)
         except psycopg.Error as error:
@@ -177,13 +180,15 @@ class Warehouse:
             raise failures.role_refused(error, role, self.place) from None
 
 
-def open_warehouse(settings: Settings, *, read_only: bool = False) -> Warehouse:
+def open_warehouse(settings: Settings, *, read_only: bool = False, patience_seconds: int = 10) -> Warehouse:
     """The warehouse these settings name; nothing is connected yet."""
     if settings.database_url is None:
         url = embedded.of(settings.home).url(embedded.DATABASE)
     else:
         url = urls.read(settings.database_url)
-    return Warehouse(url, connections=settings.connections, read_only=read_only)
+    return Warehouse(
+        url, connections=settings.connections, read_only=read_only, patience_seconds=patience_seconds
+    )
 
 
 def _settle(

@@ -161,7 +161,7 @@ def _refusal(error: psycopg.Error, place: str) -> Refusal:
     if error.sqlstate in _SENTENCES:
         return _SENTENCES[error.sqlstate].refusal(place, _primary(error))
     if error.sqlstate in ("3F000", "42P01", "42703", "42883"):
-        return _pending(_primary(error))
+        return pending(_primary(error))
     fix = "$ migrate sql prints what a login with the right may run" if error.sqlstate == "42501" else ""
     return Refusal(f"the database refused ({error.sqlstate})", why=_primary(error), fix=fix)
 
@@ -187,7 +187,7 @@ def unreachable(reason: str, place: str) -> Refusal:
 def role_refused(error: psycopg.Error, role: str, place: str) -> Refusal:
     """Why a session may not become one of our roles."""
     if error.sqlstate == "22023":
-        return _pending(f"the role {role} does not exist")
+        return pending(f"the role {role} does not exist")
     if error.sqlstate == "42501":
         return Refusal(
             f"this login may not act as {role}",
@@ -223,7 +223,8 @@ def shared_session(place: str, *, reads: bool) -> Refusal:
     )
 
 
-def _pending(why: str) -> Pending:
+def pending(why: str) -> Pending:
+    """What `migrate apply` makes is not made yet."""
     return Pending("migrations are pending", why=why, fix="$ migrate apply", exit_code=ATTENTION)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import date, datetime
+from datetime import datetime
 from typing import Self
 
 from sqlalchemy import Connection, RowMapping
@@ -56,14 +56,6 @@ def finished(
         run_ids=list(run_ids), code_version=code_version,
     ).mappings()  # fmt: skip
     return {Window(row["period_start"], row["period_end"]): _entry(row) for row in rows}
-
-
-def record_policy(connection: Connection, family: str, *, first_day: date, grace_days: int) -> None:
-    """Tell the database's own rules where the partitions of a family begin and when its periods seal."""
-    statements.run(
-        connection, "warehouse.sql", "record_policy",
-        family=family, first_day=first_day, grace_days=grace_days,
-    )  # fmt: skip
 
 
 def _entry(row: RowMapping) -> Entry:

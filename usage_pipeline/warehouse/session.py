@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from usage_pipeline import settings
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.settings import Settings
-from usage_pipeline.warehouse import embedded
+from usage_pipeline.warehouse import embedded, policy
 from usage_pipeline.warehouse.connections import Warehouse, open_warehouse
 
 
@@ -18,7 +18,7 @@ def opened(
 
     `create`: a missing stack is made, not refused. `dagster`: Dagster's storage must answer too; unless it
     has a place of its own, it stands on the embedded server even when the aggregates do not. `read_only`: the
-    server is told to refuse whatever would write.
+    server is told to refuse whatever would write. The settings name the first day if they or the database do.
     """
     found = settings.load()
     with ExitStack() as stack:
@@ -33,4 +33,4 @@ def opened(
             stack.enter_context(embedded.held(server))
         warehouse = open_warehouse(found, read_only=read_only)
         stack.callback(warehouse.dispose)
-        yield found, warehouse
+        yield found if create else policy.filled(found, warehouse), warehouse

@@ -28,9 +28,7 @@ def run(connection: Connection, room: str, name: str, **binds: object) -> Cursor
     return connection.execute(_prepared(room, name), binds)
 
 
-def run_on(
-    connection: Connection, room: str, name: str, **names: sql.Composable
-) -> CursorResult[Any]:
+def run_on(connection: Connection, room: str, name: str, **names: sql.Composable) -> CursorResult[Any]:
     """Execute one file whose `{places}` are filled with these; it has no binds."""
     return connection.exec_driver_sql(named(room, name, **names).as_string(), execution_options=_NO_BINDS)
 

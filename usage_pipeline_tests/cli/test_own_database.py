@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import psycopg
@@ -16,10 +16,11 @@ import pytest
 
 from usage_pipeline.demo import loading
 from usage_pipeline.warehouse import embedded
+from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests import stack
 from usage_pipeline_tests.conftest import TEMPLATE, cloned
-from usage_pipeline_tests.factories import Chat, set_clock
+from usage_pipeline_tests.factories import Chat, set_clock, set_policy
 from usage_pipeline_tests.stack import Checkout, Done
 
 TODAY = datetime.now(UTC).date()
@@ -56,6 +57,14 @@ class Own:
         return self.checkout.usage_pipeline(
             *words, USAGE_DATABASE_URL=url.render_as_string(), USAGE_START=self.start
         )
+
+    def begin(self, first_day: date) -> None:
+        """In the database and in these settings; the grace is the usual one."""
+        warehouse = Warehouse(self.server.url(self.database))
+        with warehouse.begin(Role.WRITER) as connection:
+            set_policy(connection, first_day=first_day, grace_days=7)
+        warehouse.dispose()
+        self.start = str(first_day)
 
     def connect(self) -> psycopg.Connection:
         return self.server.connect(self.database, embedded.LOGIN)
@@ -238,7 +247,7 @@ def test_every_grain_at_once(checkout: Checkout, server: Server) -> None:
     """One command is one backfill, whatever it holds: a run an asset, the finest first."""
     with cloned(server, TEMPLATE) as name:
         own = Own(checkout, server, name)
-        own.start = str(LONG_AGO)
+        own.begin(LONG_AGO)
         with own.connect() as connection:
             chat = Chat(connection)
             session = chat.session(user_id=chat.user())
@@ -279,7 +288,7 @@ def test_what_is_gone_from_the_source_is_told(checkout: Checkout, server: Server
     """A number that no longer agrees with the chat looks like a mistake, unless it says why."""
     with cloned(server, TEMPLATE) as name:
         own = Own(checkout, server, name)
-        own.start = str(LONG_AGO)
+        own.begin(LONG_AGO)
         with own.connect() as connection:
             Chat(connection).answer(at=datetime.combine(LONG_AGO, datetime.min.time(), UTC))
         words = ("backfill", "tokens_daily", "--from", str(LONG_AGO), "--to", str(LONG_AGO))
@@ -305,7 +314,7 @@ def test_a_period_that_lacks_its_days(checkout: Checkout, server: Server) -> Non
             first + timedelta(days=14),
             (first + timedelta(days=31)).replace(day=1) - timedelta(days=1),
         )
-        own.start = str(first)
+        own.begin(first)
         with own.connect() as connection:
             Chat(connection).answer(at=datetime.combine(day, datetime.min.time(), UTC))
         done = own("backfill", "tokens_monthly", "--from", str(day), "--to", str(day))
@@ -388,11 +397,11 @@ def test_a_range_is_what_was_asked_for(checkout: Checkout, server: Server) -> No
                 Chat(connection).answer(at=YESTERDAY - timedelta(days=number))
         first = TODAY - timedelta(days=3)
         assert own("backfill", "tokens_daily", "--from", str(first), "--to", "today").code == 0
-        own.start = str(YESTERDAY.date())
+        own.begin(YESTERDAY.date())
         found = json.loads(own("usage", "tokens", "--from", str(first), "--to", "today", "--json").out)
         assert found["meta"]["first_day"] == str(first)
         assert found["data"]["totals"]["messages"] == 3
         said = own("usage", "tokens", "--from", str(first), "--to", "today").said
         assert f"No day before {YESTERDAY:%Y-%m-%d} is computed" in said
         moved = own("sources", "start", "today")
-        assert "3 answers lie before it: no partition holds them" in moved.said
+        assert "3 messages are older: no partition holds them" in moved.said

@@ -17,6 +17,7 @@ import pytest
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.cli.test_own_database import read_until
 from usage_pipeline_tests.cli.test_poor_databases import fill, url_of
+from usage_pipeline_tests.conftest import GRACE_DAYS, START
 from usage_pipeline_tests.stack import ROOT, Done
 from usage_pipeline_tests.verbs import Verbs
 from usage_pipeline_tests.warehouse import filled
@@ -55,7 +56,7 @@ class Down:
     def environment(self) -> dict[str, str]:
         return {
             "USAGE_DATABASE_URL": self.url, "USAGE_HOME": str(self.home),
-            "USAGE_START": "2000-01-01", "USAGE_TOKENS_GRACE_DAYS": "3650",
+            "USAGE_START": str(START), "USAGE_TOKENS_GRACE_DAYS": str(GRACE_DAYS),
         }  # fmt: skip
 
     def __call__(self, *words: str) -> Done:

@@ -16,12 +16,12 @@ import pytest
 from usage_pipeline.periods.calendar import Grain, window, windows
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups import tokens
-from usage_pipeline.warehouse import embedded, horizon, ledger
+from usage_pipeline.warehouse import embedded, horizon
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests import stack
 from usage_pipeline_tests.conftest import TEMPLATE, cloned
-from usage_pipeline_tests.factories import Chat, set_clock
+from usage_pipeline_tests.factories import Chat, set_clock, set_policy
 from usage_pipeline_tests.stack import Checkout, Done
 from usage_pipeline_tests.verbs import Verbs
 
@@ -48,7 +48,7 @@ def compute(warehouse: Warehouse, last: date, grains: tuple[Grain, ...] = GRAINS
 def clock(chat: Chat, warehouse: Warehouse) -> Callable[[date], None]:
     """What day it is by the database."""
     with warehouse.begin(Role.WRITER) as connection:
-        ledger.record_policy(connection, "tokens", first_day=START, grace_days=7)
+        set_policy(connection, first_day=START, grace_days=7)
     return lambda day: set_clock(chat.connection, at(day, 12))
 
 
@@ -455,6 +455,10 @@ def test_dagsters_page_shows_what_a_verb_changed(server: Server) -> None:
     with stack.checked_out("usage-seal-") as checkout, cloned(server, TEMPLATE) as name:
         url = server.url(name).set(drivername="postgresql").render_as_string()
         told = {"USAGE_DATABASE_URL": url, "USAGE_START": str(DAY)}
+        writer = Warehouse(server.url(name))
+        with writer.begin(Role.WRITER) as policy:
+            set_policy(policy, first_day=DAY, grace_days=7)
+        writer.dispose()
         with server.connect(name, embedded.LOGIN) as connection:
             chat = Chat(connection)
             session = chat.session(user_id=chat.user("Ada Lovelace"))

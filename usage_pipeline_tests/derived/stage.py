@@ -10,9 +10,8 @@ from uuid import UUID
 from usage_pipeline.periods.calendar import Grain, Window, window, windows
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
-from usage_pipeline.warehouse.ledger import record_policy
 from usage_pipeline_tests.derived.gates import RUN, Call, Chooser, Runner, Stage
-from usage_pipeline_tests.factories import Chat, set_clock
+from usage_pipeline_tests.factories import Chat, set_clock, set_policy
 
 FIRST: Final = date(2026, 1, 28)
 DAY: Final = date(2026, 1, 29)
@@ -53,7 +52,7 @@ class World:
     def __init__(self, server: Server, database: str, chat: Chat, warehouse: Warehouse) -> None:
         self.server, self.database, self.chat, self.warehouse = server, database, chat, warehouse
         with warehouse.begin(Role.WRITER) as connection:
-            record_policy(connection, "tokens", first_day=FIRST, grace_days=7)
+            set_policy(connection, first_day=FIRST, grace_days=7)
             for grain in ("daily", "weekly", "monthly", "yearly"):
                 connection.exec_driver_sql(
                     "select usage_private.ensure_partitions(%s, '2026-01-01', '2026-02-20')", (grain,)

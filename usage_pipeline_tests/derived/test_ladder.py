@@ -12,10 +12,9 @@ from usage_pipeline.periods.calendar import Grain, window, windows
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups import tokens
 from usage_pipeline.rollups.rollup import Outcome, Rollup
-from usage_pipeline.warehouse import ledger
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
-from usage_pipeline_tests.factories import Chat, set_clock
+from usage_pipeline_tests.factories import Chat, set_clock, set_policy
 
 ROLLUPS = {Grain.DAILY: tokens.DAILY, **{step.rollup.grain: step.rollup for step in LADDER}}
 START = date(2025, 12, 24)
@@ -33,7 +32,7 @@ def run(warehouse: Warehouse, grain: Grain, first: date, last: date | None = Non
 def clock(chat: Chat, warehouse: Warehouse) -> Any:
     """Sets what time it is; the first day is fixed and the grace a week."""
     with warehouse.begin(Role.WRITER) as connection:
-        ledger.record_policy(connection, "tokens", first_day=START, grace_days=7)
+        set_policy(connection, first_day=START, grace_days=7)
 
     def to(day: date, hour: int = 12) -> None:
         set_clock(chat.connection, datetime(day.year, day.month, day.day, hour, tzinfo=UTC))

@@ -14,10 +14,9 @@ from usage_pipeline.periods.calendar import Window, windows
 from usage_pipeline.rollups import ranges, tokens
 from usage_pipeline.rollups.ranges import Done
 from usage_pipeline.rollups.rollup import Outcome, Rollup
-from usage_pipeline.warehouse import ledger
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
-from usage_pipeline_tests.factories import Chat, set_clock
+from usage_pipeline_tests.factories import Chat, set_clock, set_policy
 from usage_pipeline_tests.rollups.test_tokens import versions
 
 pytestmark = pytest.mark.once
@@ -45,7 +44,7 @@ def test_any_order_of_runs_ends_at_the_oracle(
     with server.connect(database) as master:
         set_clock(master, now)
     with warehouse.begin(Role.WRITER) as connection:
-        ledger.record_policy(connection, "tokens", first_day=first, grace_days=rng.choice((7, 3650)))
+        set_policy(connection, first_day=first, grace_days=rng.choice((7, 3650)))
     write(chat, rng, first, now)
     work = [(rollup, each) for rollup in ROLLUPS for each in windows(rollup.grain, first, last)]
     settle(warehouse, rng, work)

@@ -5,8 +5,13 @@ from datetime import date
 
 import dagster as dg
 
+from usage_pipeline.rollups import assets, session_totals_asset
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline_tests.conftest import START
+
+tokens_daily = assets.tokens_daily(START)
+session_totals = session_totals_asset.session_totals(START)
 
 
 def launch(

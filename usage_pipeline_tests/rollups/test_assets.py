@@ -14,15 +14,17 @@ from sqlalchemy.engine import make_url
 from usage_pipeline.definitions import defs
 from usage_pipeline.derived.ladder import LADDER, ROLLUPS, Step
 from usage_pipeline.periods import partitions
+from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.rollups import functions, runs, workers
-from usage_pipeline.rollups.assets import tokens_daily
 from usage_pipeline.rollups.token_columns import USER_TOKEN_USAGE
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse import backfills, presence
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
-from usage_pipeline_tests.factories import NOON, Chat, set_clock
+from usage_pipeline_tests.conftest import START
+from usage_pipeline_tests.factories import NOON, Chat, set_clock, set_policy
 from usage_pipeline_tests.rollups import launching
+from usage_pipeline_tests.rollups.launching import tokens_daily
 
 FIRST = NOON.date()
 
@@ -251,11 +253,10 @@ def test_other_code_does_not_go_on_with_what_older_code_began(
     assert set(computed_by(server, database).values()) == {retried.run_id}
 
 
-def test_what_is_kept_still_counts(
-    chat: Chat, warehouse: Warehouse, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_kept_still_counts(chat: Chat, warehouse: Warehouse, instance: dg.DagsterInstance) -> None:
     """The page must not show fewer messages than the table holds."""
-    monkeypatch.setenv("USAGE_TOKENS_GRACE_DAYS", "1")
+    with warehouse.begin(Role.WRITER) as connection:
+        set_policy(connection, first_day=START, grace_days=1)
     chat.answer()
     materialize(instance, warehouse, FIRST, FIRST)
     chat.connection.execute("delete from public.chat_messages_v2")
@@ -313,7 +314,7 @@ def test_what_dagster_knows() -> None:
     assert all(spec.description and spec.owners and spec.kinds for spec in found.values())
     daily = found["tokens_daily"]
     assert daily.group_name == "tokens"
-    assert daily.partitions_def == partitions.daily
+    assert daily.partitions_def == partitions.of(Grain.DAILY, START)
     assert {dep.asset_key.to_user_string() for dep in daily.deps} == tables
     group = {name for name, spec in found.items() if spec.group_name == "tokens"}
     assert group == {"tokens_daily", *derived}, (
@@ -331,7 +332,7 @@ def test_today_has_a_partition_and_tomorrow_has_none() -> None:
     """The open day is computed too; frozen time shows it without waiting for midnight."""
     noon = NOON.replace(year=2027)
     with dg.partition_loading_context(effective_dt=noon):
-        keys = partitions.daily.get_partition_keys()
+        keys = partitions.of(Grain.DAILY, START).get_partition_keys()
     assert keys[-1] == noon.date().isoformat()
 
 

@@ -13,14 +13,13 @@ from usage_pipeline.definitions import defs
 from usage_pipeline.derived.ladder import ROLLUPS
 from usage_pipeline.periods.calendar import Grain, midnight
 from usage_pipeline.rollups import runs, workers
-from usage_pipeline.rollups.assets import tokens_daily
 from usage_pipeline.rollups.check_results import SHOWN
 from usage_pipeline.rollups.checks import tokens_daily_checks
 from usage_pipeline.sources import specs
-from usage_pipeline.warehouse import ledger, statements
+from usage_pipeline.warehouse import statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
-from usage_pipeline_tests.factories import Chat
+from usage_pipeline_tests.factories import Chat, set_policy
 from usage_pipeline_tests.rollups.checking import (
     CHECKS,
     REGISTERED,
@@ -33,6 +32,7 @@ from usage_pipeline_tests.rollups.checking import (
     stored,
     tags,
 )  # fmt: skip
+from usage_pipeline_tests.rollups.launching import tokens_daily
 from usage_pipeline_tests.serving.history import START, History, prune_days
 
 DAY: Final = date(2026, 1, 10)
@@ -503,7 +503,7 @@ def test_every_run_of_the_days_is_looked_at(
     given: dict[str, str],
 ) -> None:  # fmt: skip
     """A check that must be asked for is a check that is not looked at; one that is red fails no run."""
-    monkeypatch.setenv("USAGE_TOKENS_GRACE_DAYS", "7")
+    monkeypatch.setenv("USAGE_START", str(START))
     run = materialize(warehouse, given)
     found = evaluations(run)
     assert set(found) == {each.name for each in CHECKS["tokens_daily"]}
@@ -520,7 +520,7 @@ def test_a_run_that_is_refused_in_part_is_looked_at_too(
     history: History, warehouse: Warehouse, superuser: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Dagster leaves out the checks of a step that failed: what was altered would be looked at by nobody."""
-    monkeypatch.setenv("USAGE_TOKENS_GRACE_DAYS", "7")
+    monkeypatch.setenv("USAGE_START", str(START))
     alter_rows(superuser, "tokens_daily", DAY, "total_tokens = 1000")
     key = dg.AssetCheckKey(dg.AssetKey("tokens_daily"), "sealed_unchanged")
     with dg.DagsterInstance.ephemeral() as instance:
@@ -588,6 +588,6 @@ def test_a_check_says_what_it_means_and_what_to_do() -> None:
 def test_the_policy_of_another_family_is_not_asked(history: History, warehouse: Warehouse) -> None:
     """The first day of the calls of an API says nothing about tokens."""
     with warehouse.begin(Role.WRITER) as connection:
-        ledger.record_policy(connection, "api", first_day=TODAY, grace_days=1)
+        set_policy(connection, first_day=TODAY, grace_days=1, family="api")
     result = look(warehouse, "tokens_daily", "yesterday_is_there", DAY)
     assert said(result) == "yesterday is computed to its end"

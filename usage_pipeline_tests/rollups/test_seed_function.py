@@ -14,11 +14,11 @@ from usage_pipeline.periods.calendar import Grain, Window, window, windows
 from usage_pipeline.rollups import tokens
 from usage_pipeline.sources import access
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
-from usage_pipeline.warehouse import embedded, ledger, statements
+from usage_pipeline.warehouse import embedded, statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.conftest import TEMPLATE, cloned
-from usage_pipeline_tests.factories import Chat, set_clock
+from usage_pipeline_tests.factories import Chat, set_clock, set_policy
 
 GRAINS = (Grain.DAILY, Grain.WEEKLY, Grain.MONTHLY, Grain.YEARLY)
 START, DAY, TODAY = date(2026, 2, 1), date(2026, 3, 4), date(2026, 3, 10)
@@ -34,7 +34,7 @@ from usage.user_token_usage order by period_type, period_start, user_id
 def prepare(warehouse: Warehouse, grains: tuple[Grain, ...] = GRAINS, first: date = START) -> None:
     """The policy, and the partitions of every grain: a call of the function makes none."""
     with warehouse.begin(Role.WRITER) as connection:
-        ledger.record_policy(connection, "tokens", first_day=START, grace_days=7)
+        set_policy(connection, first_day=START, grace_days=7)
     for grain in grains:
         tokens.rollup(grain).ensure_partitions(warehouse, window(grain, first), window(grain, TODAY))
 
@@ -101,7 +101,7 @@ def test_every_user_of_the_story_at_every_grain(server: Server, computed_before:
             set_clock(connection, at(last, 18))
             prepare(warehouse, first=first)
             with warehouse.begin(Role.WRITER) as policy:
-                ledger.record_policy(policy, "tokens", first_day=first, grace_days=7)
+                set_policy(policy, first_day=first, grace_days=7)
             if computed_before or not by_function:
                 for grain in GRAINS:
                     compute(warehouse, grain, first, last)
@@ -422,6 +422,8 @@ def test_the_week_that_holds_the_first_day_there_can_be(
 ) -> None:
     """It begins in the year before; a run computes it, so the function may."""
     day = date(2000, 1, 1)
+    with warehouse.begin(Role.WRITER) as writer:
+        set_policy(writer, first_day=day, grace_days=7)
     set_clock(chat.connection, at(date(2000, 1, 2)))
     tokens.rollup(Grain.WEEKLY).ensure_partitions(
         warehouse, window(Grain.WEEKLY, day), window(Grain.WEEKLY, day)

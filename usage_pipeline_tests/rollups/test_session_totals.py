@@ -15,16 +15,18 @@ import pytest
 from usage_pipeline.definitions import defs
 from usage_pipeline.demo.metering import read_usage
 from usage_pipeline.periods import partitions
+from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.rollups import session_totals as work
 from usage_pipeline.rollups import workers
-from usage_pipeline.rollups.session_totals_asset import session_totals
 from usage_pipeline.sources import session_totals as switch
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
 from usage_pipeline.warehouse import embedded, statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline_tests.conftest import START
 from usage_pipeline_tests.factories import NOON, Chat
 from usage_pipeline_tests.rollups import launching
+from usage_pipeline_tests.rollups.launching import session_totals
 from usage_pipeline_tests.rollups.test_assets import events
 from usage_pipeline_tests.sources.shapes import SHAPES
 
@@ -268,7 +270,7 @@ def test_it_is_on_the_page_and_says_that_it_is_off() -> None:
     assert "Off until `usage-pipeline sources enable session-totals`" in str(
         asset.get_asset_spec().description
     )
-    assert (asset.op.pool, asset.partitions_def) == ("session_totals", partitions.daily)
+    assert (asset.op.pool, asset.partitions_def) == ("session_totals", partitions.of(Grain.DAILY, START))
     assert asset.backfill_policy == dg.BackfillPolicy.single_run()
     assert {key.to_user_string() for key in asset.asset_deps[asset.key]} == {
         "chat_messages_v2", "conversation_sessions", "profiles",

@@ -12,9 +12,8 @@ from usage_pipeline.derived.ladder import LADDER
 from usage_pipeline.periods.calendar import Grain, windows
 from usage_pipeline.rollups import tokens
 from usage_pipeline.rollups.rollup import Outcome
-from usage_pipeline.warehouse import ledger
 from usage_pipeline.warehouse.connections import Role, Warehouse
-from usage_pipeline_tests.factories import Chat, set_clock
+from usage_pipeline_tests.factories import Chat, set_clock, set_policy
 
 ROLLUPS: Final = {Grain.DAILY: tokens.DAILY, **{step.rollup.grain: step.rollup for step in LADDER}}
 START: Final = date(2025, 12, 24)
@@ -30,7 +29,7 @@ class History:
 
     def __post_init__(self) -> None:
         with self.warehouse.begin(Role.WRITER) as connection:
-            ledger.record_policy(connection, "tokens", first_day=START, grace_days=7)
+            set_policy(connection, first_day=START, grace_days=7)
 
     def clock(self, day: date, hour: int = 12) -> None:
         set_clock(self.chat.connection, datetime(day.year, day.month, day.day, hour, tzinfo=UTC))

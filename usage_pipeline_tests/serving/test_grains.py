@@ -9,10 +9,9 @@ from usage_pipeline.periods import calendar
 from usage_pipeline.periods.calendar import Grain, windows
 from usage_pipeline.serving import lines, periods, tokens
 from usage_pipeline.serving.tokens import Coverage
-from usage_pipeline.warehouse import ledger
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
-from usage_pipeline_tests.factories import Chat
+from usage_pipeline_tests.factories import Chat, set_policy
 from usage_pipeline_tests.serving.history import START, History, prune_days
 
 NEW_YEAR = [date(2025, 12, 30), date(2025, 12, 31), date(2026, 1, 1), date(2026, 1, 5)]
@@ -215,7 +214,7 @@ def test_a_first_day_that_moved_back(history: History) -> None:
     earlier = calendar.floor(Grain.WEEKLY, START)
     assert earlier < START, "the first day lies within a week"
     with history.warehouse.begin(Role.WRITER) as connection:
-        ledger.record_policy(connection, "tokens", first_day=earlier, grace_days=7)
+        set_policy(connection, first_day=earlier, grace_days=7)
     week, year = (covered(history, grain, START, START) for grain in (Grain.WEEKLY, Grain.YEARLY))
     assert (week.stale, week.is_complete) == ((earlier,), False)
     assert year.stale_grains == (Grain.MONTHLY,), "the year lacks nothing itself; its month does"

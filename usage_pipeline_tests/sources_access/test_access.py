@@ -1,12 +1,14 @@
 """What our roles may read of a source: a table that hides rows is refused by name, never an empty day."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from usage_pipeline import settings
 from usage_pipeline.derived.ladder import ROLLUPS
 from usage_pipeline.periods.calendar import windows
 from usage_pipeline.refusals import Refusal
@@ -14,11 +16,11 @@ from usage_pipeline.rollups import readiness, tokens
 from usage_pipeline.sources import access
 from usage_pipeline.sources.access import Grant
 from usage_pipeline.sources.adapters import SUPABASE_CHAT, Table
-from usage_pipeline.warehouse import ledger, statements
+from usage_pipeline.warehouse import statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.migrations import engine
-from usage_pipeline_tests.factories import NOON, Chat
+from usage_pipeline_tests.factories import NOON, Chat, set_policy
 
 TABLES = [table.name for table in SUPABASE_CHAT.tables]
 MESSAGES = "public.chat_messages_v2"
@@ -45,12 +47,12 @@ def heal(warehouse: Warehouse) -> list[str]:
 
 
 def require(warehouse: Warehouse) -> None:
-    assert readiness.require(warehouse, None) == SUPABASE_CHAT
+    assert readiness.require(warehouse, settings.load()) == SUPABASE_CHAT
 
 
 def refusal(warehouse: Warehouse) -> Refusal:
     with pytest.raises(Refusal) as caught:
-        readiness.require(warehouse, None)
+        readiness.require(warehouse, settings.load())
     return caught.value
 
 
@@ -101,7 +103,7 @@ def test_a_policy_that_looks_elsewhere_is_in_nobodys_way(chat: Chat, warehouse: 
         alter(chat, "create policy admins on {table} using (exists (select from public.user_roles))", table)
     heal(warehouse)
     with warehouse.begin(Role.WRITER) as connection:
-        ledger.record_policy(connection, "tokens", first_day=first, grace_days=3650)
+        set_policy(connection, first_day=first, grace_days=3650)
     for rollup in (tokens.DAILY, ROLLUPS["tokens_weekly"]):
         periods = list(windows(rollup.grain, first, last))
         rollup.ensure_partitions(warehouse, periods[0], periods[-1])
@@ -337,7 +339,7 @@ def bare_warehouse(server: Server, bare_database: str) -> Iterator[Warehouse]:
 
 def test_an_unknown_adapter_is_refused(warehouse: Warehouse) -> None:
     with pytest.raises(Refusal, match="there is no adapter `litelm`: known are: supabase_chat"):
-        readiness.require(warehouse, "litelm")
+        readiness.require(warehouse, replace(settings.load(), token_source="litelm"))  # noqa: S106
 
 
 def test_a_chosen_adapter_is_not_detected(bare_warehouse: Warehouse) -> None:
@@ -355,7 +357,7 @@ def test_a_run_of_a_hidden_source_fails_and_stores_nothing(
     monkeypatch.setenv("USAGE_HOME", str(tmp_path))
     import dagster as dg
 
-    from usage_pipeline.rollups.assets import tokens_daily
+    from usage_pipeline_tests.rollups.launching import tokens_daily
 
     yesterday = datetime.now(UTC) - timedelta(days=1)
     chat.answer(at=yesterday)

@@ -12,10 +12,10 @@ from usage_pipeline.derived import restatement
 from usage_pipeline.periods.calendar import Grain, windows
 from usage_pipeline.rollups import tokens
 from usage_pipeline.rollups.ranges import Failed
-from usage_pipeline.warehouse import backfills, horizon, ledger
+from usage_pipeline.warehouse import backfills, horizon
 from usage_pipeline.warehouse.backfills import Asked
 from usage_pipeline.warehouse.connections import Role, Warehouse
-from usage_pipeline_tests.factories import Chat, set_clock
+from usage_pipeline_tests.factories import Chat, set_clock, set_policy
 
 START: Final = date(2026, 1, 1)
 SEALED: Final = date(2026, 1, 10)
@@ -34,7 +34,7 @@ def at(day: date, hour: int) -> datetime:
 def fill(chat: Chat, warehouse: Warehouse) -> None:
     """Days, weeks, months and a year: sealed, restated, open; backfills that ended, and one that did not."""
     with warehouse.begin(Role.WRITER) as connection:
-        ledger.record_policy(connection, "tokens", first_day=START, grace_days=GRACE_DAYS)
+        set_policy(connection, first_day=START, grace_days=GRACE_DAYS)
     set_clock(chat.connection, NOW)
     users = [chat.user(name) for name in ("Ada Lovelace", "Grace Hopper")]
     for user in users:
