@@ -125,9 +125,9 @@ def test_a_file_that_differs_is_named(typed: Type, tmp_path: Path) -> None:
 def test_apply_records_the_policy_once(
     chat: Chat, warehouse: Warehouse, typed: Type, has_messages: bool
 ) -> None:
-    """With the oldest message, else with today: a guess never reaches a shared database."""
-    today = datetime.now(UTC).date()
-    oldest = date(2025, 5, 6) if has_messages else today
+    """With the oldest message, else with yesterday: a guess never reaches a shared database."""
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    oldest = date(2025, 5, 6) if has_messages else yesterday
     if has_messages:
         chat.answer(at=datetime(2025, 5, 6, 7, tzinfo=UTC))
     done = typed("migrate", "apply")
@@ -201,8 +201,9 @@ def test_a_location_without_a_first_day(server: Server, database: str) -> None:
         assert json.loads(loaded.out) == str(START)
         assert not (checkout.folder / ".usage").exists()
         day = ("--from", str(START), "--to", str(START), "--dry-run")
-        told = {"USAGE_DATABASE_URL": url, "USAGE_START": "2024-01-01"}
-        differs = checkout.usage_pipeline("backfill", "all", *day, **told)
+        differs = checkout.usage_pipeline(
+            "backfill", "all", *day, USAGE_DATABASE_URL=url, USAGE_START="2024-01-01"
+        )
         assert (differs.code, differs.out) == (4, ""), differs.said
         assert f"USAGE_START is 2024-01-01, and the database has {START}" in differs.said
         away = "postgresql://u:canary@127.0.0.1:1/d"
