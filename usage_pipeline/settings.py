@@ -1,4 +1,4 @@
-"""The one gate for configuration: the environment, our `.env`, and the stack's `settings.toml`."""
+"""The one gate for configuration: the environment, `.usage/current`, and the stack's `settings.toml`."""
 
 import json
 import os
@@ -20,6 +20,7 @@ from usage_pipeline.refusals import Refusal
 EARLIEST_START: Final = date(2000, 1, 1)
 LONGEST_GRACE: Final = 3650
 DEMO_MARKER: Final = "demo.marker"
+CURRENT: Final = "current"
 ENV_MARKER: Final = "# written by usage-pipeline: where the stack of this folder stands"
 PACKAGE_ROOT: Final = Path(__file__).parent.parent
 
@@ -36,6 +37,7 @@ class Settings:
     tokens_grace_days: int | None = None  # so long after its end a period is sealed; None: the database knows
     automation: bool = False  # whether what is due is computed unattended; the demo's always is
     dagster_pg_url: str | None = field(default=None, repr=False)
+    operators_instance: Path | None = None  # the exported DAGSTER_HOME; None: the stack has its own
 
     @property
     def is_demo(self) -> bool:
@@ -43,7 +45,12 @@ class Settings:
 
     @property
     def dagster_home(self) -> Path:
-        return self.home / "dagster"
+        return self.operators_instance or self.home / "dagster"
+
+    @property
+    def embeds_dagster(self) -> bool:
+        """Whether Dagster's own tables are on the embedded server."""
+        return self.operators_instance is None and self.dagster_pg_url is None
 
     @property
     def file(self) -> Path:
@@ -99,6 +106,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
             fix="unset USAGE_DATABASE_URL, or USAGE_HOME",
             exit_code=refusals.REFUSED,
         )
+    theirs = None if (home / DEMO_MARKER).exists() else _operators_instance(home, given)
     source = "the environment" if "start" in variables else str(home / "settings.toml")
     return Settings(
         home=home,
@@ -110,7 +118,8 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         automation=_switch(
             "automation", values.get("automation", "on" if (home / DEMO_MARKER).exists() else "off")
         ),
-        dagster_pg_url=None if (home / DEMO_MARKER).exists() else given.get("DAGSTER_PG_URL"),
+        dagster_pg_url=None if theirs or (home / DEMO_MARKER).exists() else given.get("DAGSTER_PG_URL"),
+        operators_instance=theirs,
     )
 
 
@@ -141,8 +150,23 @@ def given_database_url() -> str | None:
     return os.environ.get("USAGE_DATABASE_URL")
 
 
+def ignored_instance(found: Settings) -> Path | None:
+    """The exported DAGSTER_HOME of an operator, where the stack is the demo's, which uses its own alone."""
+    return _operators_instance(found.home, os.environ) if found.is_demo else None
+
+
+def _operators_instance(home: Path, given: Mapping[str, str]) -> Path | None:
+    """The exported DAGSTER_HOME, unless it is the stack's own, as its processes and our `.env` have it."""
+    text = given.get("DAGSTER_HOME")
+    if not text:
+        return None
+    exported = Path(os.path.expanduser(text))  # as Dagster does: a user it does not know is no error
+    is_own = os.path.realpath(exported) == os.path.realpath(home / "dagster")
+    return None if is_own else exported
+
+
 def is_under_root(home: Path) -> bool:
-    """Whether a stack belongs to the folder our `.env` would be written to."""
+    """Whether a stack belongs to the folder whose commands look for `.usage/current`."""
     return home.is_relative_to(root())
 
 
@@ -228,6 +252,14 @@ def write_env_file(path: Path, variables: Mapping[str, str]) -> bool:
     return True
 
 
+def remove_env_file() -> bool:
+    """Remove a `.env` of ours; one that is not ours is left alone (False)."""
+    is_ours = home_of_env_file() is not None
+    if is_ours:
+        (root() / ".env").unlink()
+    return is_ours
+
+
 def export(variables: Mapping[str, str]) -> None:
     """Hand the stack's variables to Dagster in this process, which reads them from the environment."""
     os.environ.update(variables)
@@ -247,16 +279,32 @@ def _quoted(value: str) -> str:
 
 
 def home_of_env_file() -> str | None:
-    """The stack that our `.env` names, if there is one of ours."""
+    """The stack that our `.env` names to Dagster's own commands, if there is one of ours."""
     file = root() / ".env"
     if not file.is_file() or not file.read_text(encoding="utf-8", errors="replace").startswith(ENV_MARKER):
         return None
     return dotenv_values(file).get("USAGE_HOME")
 
 
-def _home_in_force(given: Mapping[str, str]) -> str | None:
-    home = home_of_env_file()
-    if home and given.get("USAGE_DATABASE_URL") and (Path(home) / DEMO_MARKER).exists():
+def current_home() -> Path | None:
+    """The stack that the commands typed in this folder mean, if one was named."""
+    file = root() / ".usage" / CURRENT
+    named = file.read_text(encoding="utf-8", errors="surrogateescape").strip() if file.is_file() else ""
+    return root() / named if named else None
+
+
+def make_current(home: Path) -> None:
+    """The commands typed in this folder mean this stack from now on, also where the folder is moved to."""
+    file = root() / ".usage" / CURRENT
+    file.parent.mkdir(parents=True, exist_ok=True)
+    draft = file.with_name(f"{CURRENT}.{os.getpid()}")
+    draft.write_text(f"{home.relative_to(root())}\n", encoding="utf-8", errors="surrogateescape")
+    draft.replace(file)
+
+
+def _home_in_force(given: Mapping[str, str]) -> Path | None:
+    home = current_home()
+    if home and given.get("USAGE_DATABASE_URL") and (home / DEMO_MARKER).exists():
         return None  # whoever names a database does not mean the demo
     return home
 

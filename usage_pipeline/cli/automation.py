@@ -10,7 +10,7 @@ from usage_pipeline.cli import console, graphql, lock, stack
 from usage_pipeline.derived import nights
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.settings import Settings
-from usage_pipeline.warehouse import session
+from usage_pipeline.warehouse import dagster_instance, session
 
 _PATIENCE = 10.0  # seconds for one answer of the page
 
@@ -100,10 +100,9 @@ def _forget_the_switch(found: Settings) -> None:
         return
     with session.opened(dagster=True):
         stack.prepare(found)
-        import dagster as dg
         from dagster._core.scheduler.instigation import InstigatorStatus
 
-        with dg.DagsterInstance.get() as instance:
+        with dagster_instance.opened(found) as instance:
             for known in instance.all_instigator_state():
                 if known.name == nights.SENSOR:
                     instance.update_instigator_state(known.with_status(InstigatorStatus.DECLARED_IN_CODE))

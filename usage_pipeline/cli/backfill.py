@@ -20,8 +20,7 @@ from usage_pipeline.cli import (
     stack,
 )
 from usage_pipeline.cli.backfill_job import Job
-from usage_pipeline.refusals import Refusal
-from usage_pipeline.warehouse import backfills, errand, session
+from usage_pipeline.warehouse import backfills, dagster_instance, errand, session
 from usage_pipeline.warehouse.backfills import Held
 from usage_pipeline.warehouse.connections import Role
 from usage_pipeline.warehouse.errand import Errand
@@ -96,7 +95,7 @@ def _run(found: "Settings", job: Job) -> "list[Outcome]":
 
     stack.prepare(found)
     outcomes: list[Outcome] = []
-    with _plainly(), dg.DagsterInstance.get() as instance, ExitStack() as running:
+    with _interruptible(), dagster_instance.opened(found) as instance, ExitStack() as running:
         what = job.names if len(job.spans) == 1 else f"{len(job.spans)} assets"
         progress = running.enter_context(console.bar(what, job.asked.period_count))
 
@@ -161,22 +160,14 @@ def _execute(
 
 
 @contextmanager
-def _plainly() -> Iterator[None]:
-    """What Dagster makes of an interrupt or of a lost storage, in our words."""
+def _interruptible() -> Iterator[None]:
+    """What Dagster makes of an interrupt, as our commands know it."""
     from dagster._core.errors import DagsterExecutionInterruptedError
-    from dagster_postgres.utils import DagsterPostgresException
-    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
     except DagsterExecutionInterruptedError:
         raise KeyboardInterrupt from None
-    except (DagsterPostgresException, SQLAlchemyError) as error:
-        raise Refusal(
-            "Dagster's storage was lost or cannot be used",
-            why=type(error).__name__,
-            fix="check that its server runs, and DAGSTER_PG_URL if you set it; the same command goes on",
-        ) from None
 
 
 def _plan(job: Job, *, waits: bool, say: Callable[[str], None]) -> None:

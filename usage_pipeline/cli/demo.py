@@ -68,6 +68,7 @@ def _run(server: "Server", held: Lock, days: int, *, port: int, once: bool, open
         _backfill(found, "backfill", _first_due(warehouse, story), _yesterday())
         _late_batch(server, found, story)
         page.stand(held)
+        stack.make_current(found)
         stack.write_env_file(found)
         if once:
             _verify(warehouse, story, page)
@@ -87,7 +88,7 @@ def _claim(home: Path, days: int | None, *, anew: bool) -> int:
     The mark says how many days the demo has; a file from before it did means the usual number.
     """
     if home.exists() and any(home.glob("*")) and not (home / settings.DEMO_MARKER).exists():
-        strangers = {each.name for each in home.iterdir()} - {lock.FILE}
+        strangers = {each.name for each in home.iterdir()} - {lock.FILE, settings.CURRENT}
         if strangers:
             raise Refusal(
                 f"{home} holds something that is not the demo's",

@@ -5,7 +5,6 @@ import json
 import urllib.request
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -49,11 +48,11 @@ def ask(
         return data
 
 
-def is_ready(address: str, home: Path, *, seconds: float = 30) -> bool:
-    """Whether it is the page of this DAGSTER_HOME, not a stranger's, and knows our definitions."""
+def is_ready(address: str, folder: object, *, seconds: float = 30) -> bool:
+    """Whether it is the page of the instance with this artifact folder, and knows our definitions."""
     answer = ask(address, _READINESS, seconds=seconds)
     info = yaml.safe_load(str(answer["instance"]["info"]))  # which folds and escapes what a path may hold
-    is_ours = info["local_artifact_storage"]["config"]["base_dir"] == str(home)
+    is_ours = info["local_artifact_storage"]["config"].get("base_dir") == folder
     return is_ours and bool(answer["repositoriesOrError"]["nodes"])
 
 

@@ -1,6 +1,7 @@
 """`init`: a stack for a database of one's own; what is there is looked at, and the settings are written."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -32,7 +33,7 @@ def init(database_url: str | None) -> None:
         words.extend(seen)
     url = urls.read(str(found.database_url))
     settings.store(found, database_url=urls.without_secrets(url).render_as_string(hide_password=False))
-    stack.write_env_file(found)
+    stack.make_current(found)
     for note in _notes(found, url, before):
         console.narrate(note, style="yellow")
     console.narrate(_what_apply_does(grants))
@@ -126,6 +127,9 @@ def _notes(found: Settings, url: URL, in_environment: str | None) -> Iterator[st
     elsewhere = urls.read(in_environment) if in_environment else url
     if urls.without_secrets(elsewhere) != urls.without_secrets(url):
         yield "USAGE_DATABASE_URL is set to another database, and wins over the file: unset it."
+    meant = settings.home_of_env_file()
+    if meant and Path(meant) != found.home:
+        yield f"Dagster's own commands typed in this folder mean {meant} until `up` runs: its .env says so."
     if not settings.is_under_root(found.home):
         yield f"{found.home} is not where our commands look by themselves: export USAGE_HOME for each."
 

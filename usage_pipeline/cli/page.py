@@ -18,6 +18,7 @@ from usage_pipeline.cli import children, console, graphql
 from usage_pipeline.cli.lock import Lock
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.settings import Settings
+from usage_pipeline.warehouse import dagster_instance
 
 HOST: Final = "127.0.0.1"
 no_open_option: Final = click.option("--no-open", is_flag=True, help="Do not open a browser.")
@@ -45,7 +46,7 @@ class Page:
 
     def __init__(self, found: Settings, port: int) -> None:
         self.port = self.wanted_port = port
-        self.home = found.dagster_home
+        self.artifacts = dagster_instance.artifacts(found)
         self.logs = found.home / "logs"
         self.workspace = ["-w", str(_workspace(found))]
         self.children: dict[str, subprocess.Popen[bytes]] = {}
@@ -86,7 +87,7 @@ class Page:
             self._take_another_port_if_lost()
             self._require_alive()
             with suppress(*graphql.NO_ANSWER):
-                if graphql.is_ready(self.address, self.home):
+                if graphql.is_ready(self.address, self.artifacts):
                     return
             time.sleep(0.2)
         raise Refusal(

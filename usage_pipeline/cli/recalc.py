@@ -11,7 +11,7 @@ from usage_pipeline import settings
 from usage_pipeline.cli import asked, console, reported
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.refusals import ATTENTION, Refusal
-from usage_pipeline.warehouse import session
+from usage_pipeline.warehouse import dagster_instance, session
 
 if TYPE_CHECKING:
     from usage_pipeline.derived.recalculation import Part
@@ -39,6 +39,7 @@ def recalc(who: str, first: date, last: date) -> None:
     from usage_pipeline.rollups import readiness
 
     with session.opened() as (found, warehouse):
+        dagster_instance.require(found)  # what changes is reported there
         asked.check_range(found, Grain.DAILY, first, last)
         readiness.require(warehouse, found)
         person = asked.person(warehouse, who)

@@ -6,66 +6,75 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
-from pathlib import Path
 from types import FrameType
-
-from sqlalchemy import URL
 
 from usage_pipeline import settings
 from usage_pipeline.cli import console
 from usage_pipeline.settings import Settings
-from usage_pipeline.warehouse import dagster_tables, embedded, urls
+from usage_pipeline.warehouse import dagster_instance, urls
 
 
 def variables(found: Settings) -> dict[str, str]:
     """What every process of the stack needs in its environment."""
-    return {
-        "DAGSTER_HOME": str(found.dagster_home),
-        "DAGSTER_PG_URL": storage(found).render_as_string(hide_password=False),
-        "USAGE_HOME": str(found.home),
-    }
-
-
-def storage(found: Settings) -> URL:
-    """Where Dagster keeps its own tables; with the driver spelled out, which Dagster cannot do without."""
-    if found.dagster_pg_url is None:
-        return embedded.of(found.home).url(embedded.DAGSTER_DATABASE, driver="psycopg2")
-    return urls.of_dagster(found.dagster_pg_url)
+    given = {"DAGSTER_HOME": str(found.dagster_home), "USAGE_HOME": str(found.home)}
+    if found.operators_instance is None:
+        url = dagster_instance.own_storage(found)
+        given["DAGSTER_PG_URL"] = url.render_as_string(hide_password=False)
+    return given
 
 
 def prepare(found: Settings) -> dict[str, str]:
-    """Dagster's home with its file, and the variables in this process's environment."""
-    found.dagster_home.mkdir(parents=True, exist_ok=True)
-    file = found.dagster_home / "dagster.yaml"
-    if found.is_demo or not file.exists():  # elsewhere an operator may have changed it
-        text = files("usage_pipeline.cli").joinpath("dagster.yaml").read_text(encoding="utf-8")
-        file.write_text(text, encoding="utf-8")
+    """Dagster's home with its file, unless it is an operator's, and the variables in this process."""
+    if ignored := settings.ignored_instance(found):
+        console.narrate(f"DAGSTER_HOME is set; the demo leaves {ignored} alone and uses its own instance.")
+    if found.operators_instance is None:
+        _write_instance_file(found)
     given = variables(found)
     settings.export({**given, "DAGSTER_EVENT_BATCH_SIZE": "500", "DAGSTER_DISABLE_TELEMETRY": "1"})
     return given
 
 
+def _write_instance_file(found: Settings) -> None:
+    found.dagster_home.mkdir(parents=True, exist_ok=True)
+    file = found.dagster_home / "dagster.yaml"
+    if found.is_demo or not file.exists():  # elsewhere an operator may have changed it
+        text = files("usage_pipeline.cli").joinpath("dagster.yaml").read_text(encoding="utf-8")
+        file.write_text(text, encoding="utf-8")
+
+
 def create_storage(found: Settings) -> None:
     """Dagster's tables, before its processes race for them."""
-    if dagster_tables.exist(storage(found)):
+    if dagster_instance.has_tables(found):
         return
-    with console.step("Dagster's storage"):
-        import dagster as dg
+    with console.step("Dagster's storage"), dagster_instance.opened(found):
+        pass
 
-        dg.DagsterInstance.get().dispose()
+
+def make_current(found: Settings) -> None:
+    """The commands typed in this folder mean this stack from now on."""
+    if not settings.is_under_root(found.home):
+        return
+    before = settings.current_home()
+    if before and before != found.home:
+        console.narrate(f"Commands typed in this folder mean {found.home} from now on, no longer {before}.")
+    settings.make_current(found.home)
 
 
 def write_env_file(found: Settings) -> None:
-    """So that our verbs and Dagster's own commands find the stack from this folder."""
+    """So that Dagster's own commands, typed in this folder, find the stack's instance.
+
+    A `.env` overrules what is exported: where an operator's instance is used, one of ours must not stay.
+    """
     if not settings.is_under_root(found.home):
         return
+    if found.operators_instance:
+        if settings.remove_env_file():
+            console.narrate(".env named another instance to Dagster's own commands, and was removed.")
+        return
     given = variables(found)
-    if urls.holds_secret(storage(found)):
+    if urls.holds_secret(dagster_instance.own_storage(found)):
         del given["DAGSTER_PG_URL"]
         console.narrate("DAGSTER_PG_URL holds a password and is not copied to .env.")
-    before = settings.home_of_env_file()
-    if before and Path(before) != found.home:
-        console.narrate(f"Commands typed in this folder mean {found.home} from now on, no longer {before}.")
     if not settings.write_env_file(settings.root() / ".env", given):
         console.narrate(f".env is not ours and stays as it is; it lacks:\n{settings.env_lines(given)}")
 

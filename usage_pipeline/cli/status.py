@@ -9,11 +9,11 @@ from typing import Final
 import click
 
 from usage_pipeline import settings
-from usage_pipeline.cli import automation, backfill_words, console, graphql, lock, stack
+from usage_pipeline.cli import automation, backfill_words, console, graphql, lock
 from usage_pipeline.cli.lock import Holder
 from usage_pipeline.refusals import ATTENTION, Refusal
 from usage_pipeline.settings import Settings
-from usage_pipeline.warehouse import backfills, embedded, policy, urls
+from usage_pipeline.warehouse import backfills, dagster_instance, embedded, policy
 from usage_pipeline.warehouse.connections import Role, Warehouse, open_warehouse, server_version
 from usage_pipeline.warehouse.failures import Pending
 
@@ -37,7 +37,7 @@ def status(context: click.Context, as_json: bool) -> None:
     """Say what runs where, and how far it is computed; exit 3 unless the stack runs and answers."""
     found = settings.load()
     parts = dict(_parts(found))
-    answers = all(parts[name].facts.get("answers") for name in ("page", "daemon"))
+    answers = all(part.facts.get("answers", True) for part in (parts["page"], parts["daemon"]))
     if as_json:
         facts = {name: part.facts for name, part in parts.items()}
         console.emit_json(facts, home=found.home, answers=answers)
@@ -52,9 +52,9 @@ def _parts(found: Settings) -> Iterator[tuple[str, Part]]:
     holder = lock.holder(found.home)
     yield "stack", _stack(found, holder)
     yield "page", _told(lambda: _page(found, holder))
-    yield "daemon", _told(lambda: _daemon(holder))
+    yield "daemon", _told(lambda: _operators_daemon(found) if found.operators_instance else _daemon(holder))
     yield "automation", _told(lambda: _automation(found))
-    if found.database_url is None or found.dagster_pg_url is None:
+    if found.database_url is None or found.embeds_dagster:
         yield "embedded", _told(lambda: _embedded(found))
     yield "dagster", _told(lambda: _storage(found))
     yield from _database_parts(found)
@@ -90,9 +90,11 @@ def _stack(found: Settings, holder: Holder | None) -> Part:
 
 def _page(found: Settings, holder: Holder | None) -> Part:
     address = holder.address if holder else None
+    if holder is None and found.operators_instance:
+        return Part("that of your own instance, wherever it runs", {"address": None})
     if address is None:
         return Part("none yet" if holder else "none", {"address": None, "answers": False})
-    is_ours = graphql.is_ready(address, found.dagster_home, seconds=_PATIENCE)
+    is_ours = graphql.is_ready(address, dagster_instance.artifacts(found), seconds=_PATIENCE)
     text = f"{address} {'answers' if is_ours else 'is not ready'}"
     return Part(text, {"address": address, "answers": is_ours})
 
@@ -106,6 +108,15 @@ def _daemon(holder: Holder | None) -> Part:
         return Part("was not heard of yet", {"answers": False})
     facts: dict[str, object] = {"answers": seconds < _FRESH, "heartbeat_age_seconds": seconds}
     return Part(f"last heard of {seconds} s ago", facts)
+
+
+def _operators_daemon(found: Settings) -> Part:
+    with dagster_instance.opened(found) as instance:
+        beat = dagster_instance.heartbeat(instance)
+    if beat is None:
+        return Part("was not heard of yet", {"answers": False})
+    facts: dict[str, object] = {"answers": beat.is_fresh, "heartbeat_age_seconds": beat.age_seconds}
+    return Part(f"last heard of {beat.age_seconds} s ago", facts)
 
 
 def _automation(found: Settings) -> Part:
@@ -122,10 +133,11 @@ def _embedded(found: Settings) -> Part:
 
 
 def _storage(found: Settings) -> Part:
-    url = stack.storage(found)
-    place = urls.in_words(url)
-    is_ours = found.dagster_pg_url is None
-    return Part(f"{place}{' (embedded)' if is_ours else ''}", {"place": place, "embedded": is_ours})
+    place = dagster_instance.storage(found).words
+    facts: dict[str, object] = {"place": place, "embedded": found.embeds_dagster}
+    if home := found.operators_instance:
+        return Part(f"{place}, of your instance in {home} (DAGSTER_HOME)", facts | {"instance": str(home)})
+    return Part(f"{place}{' (embedded)' if found.embeds_dagster else ''}", facts)
 
 
 def _database_parts(found: Settings) -> Iterator[tuple[str, Part]]:

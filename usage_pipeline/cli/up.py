@@ -1,6 +1,8 @@
 """`up`: Dagster's web server and daemon on a database of one's own, until somebody ends them."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import click
 
@@ -10,8 +12,9 @@ from usage_pipeline.cli.lock import Lock
 from usage_pipeline.cli.page import Page, no_open_option, port_option, served, until_ended
 from usage_pipeline.refusals import REFUSED, Refusal
 from usage_pipeline.settings import Settings
-from usage_pipeline.warehouse import dagster_tables, session
+from usage_pipeline.warehouse import dagster_instance, session
 from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.dagster_instance import Heartbeat
 
 
 @click.command()
@@ -20,7 +23,7 @@ from usage_pipeline.warehouse.connections import Warehouse
 def up(port: int, no_open: bool) -> None:
     """Run Dagster's page and its daemon on your own database; Ctrl-C stops both."""
     with stack.ending_on_signals(), suppress(KeyboardInterrupt):  # early or late, it is how a person ends it
-        _refuse_the_demos()
+        _require_place()
         with session.opened() as (found, warehouse), lock.alone(found.home, "up") as held:
             _look(found, warehouse)
             with session.opened(dagster=True):
@@ -31,8 +34,9 @@ def _run(found: Settings, warehouse: Warehouse, held: Lock, *, port: int, open_p
     stack.prepare(found)
     stack.create_storage(found)
     _bury_the_dead(found, warehouse)
-    with served(found, port) as page:
+    with _only_daemon(found), served(found, port) as page:
         page.stand(held)
+        stack.make_current(found)
         stack.write_env_file(found)
         with until_ended():
             _greet(page)
@@ -41,9 +45,40 @@ def _run(found: Settings, warehouse: Warehouse, held: Lock, *, port: int, open_p
             page.wait()
 
 
-def _refuse_the_demos() -> None:
-    """The demo brings its data along and keeps its stack to itself."""
+@contextmanager
+def _only_daemon(found: Settings) -> Iterator[None]:
+    """Refuse where an operator's instance has a daemon; the one of the last `up` is known to have ended."""
+    if found.operators_instance is None:
+        yield
+        return
+    ended = found.home / "daemon.ended"
+    with dagster_instance.opened(found) as instance:
+        beat = dagster_instance.heartbeat(instance)
+    if beat and beat.is_fresh and not (ended.exists() and beat.daemon_id == ended.read_text().strip()):
+        raise _second_daemon(found.operators_instance, beat)
+    try:
+        yield
+    finally:
+        with suppress(Refusal), dagster_instance.opened(found) as instance:
+            beat = dagster_instance.heartbeat(instance)
+            ended.write_text(f"{beat.daemon_id}\n" if beat else "")
+
+
+def _second_daemon(home: Path, beat: Heartbeat) -> Refusal:
+    return Refusal(
+        f"the Dagster instance in {home} has a daemon already",
+        why=f"{beat.task} of daemon {beat.daemon_id} was heard from {beat.age_seconds} s ago;"
+        " two would launch everything twice",
+        fix="use the page that runs with it, which may load usage_pipeline.definitions;"
+        f" or end it, and give the same command {dagster_instance.FRESH} s later",
+        exit_code=REFUSED,
+    )
+
+
+def _require_place() -> None:
+    """The demo brings its data along and keeps its stack to itself; an operator's instance must exist."""
     found = settings.load()
+    dagster_instance.require(found)
     if found.is_demo:
         raise Refusal(
             f"{found.home} is the demo's",
@@ -68,10 +103,8 @@ def _bury_the_dead(found: Settings, warehouse: Warehouse) -> None:
     from usage_pipeline.rollups import orphans
 
     orphaned = orphans.left(warehouse)
-    if orphaned or dagster_tables.show_work(stack.storage(found)):
-        import dagster as dg
-
-        with dg.DagsterInstance.get() as instance:
+    if orphaned or dagster_instance.shows_work(found):
+        with dagster_instance.opened(found) as instance:
             orphans.bury(instance, warehouse, orphaned)
     warehouse.dispose()
 

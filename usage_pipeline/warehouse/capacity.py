@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import URL, RowMapping
 
 from usage_pipeline.settings import Settings
-from usage_pipeline.warehouse import embedded, statements, urls
+from usage_pipeline.warehouse import dagster_instance, embedded, statements, urls
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.findings import Check, Finding
 
@@ -63,16 +63,16 @@ def tuning(found: Settings, warehouse: Warehouse) -> Finding:
 
 def _storage_there(found: Settings) -> URL | None:
     """Dagster's storage, where it stands on the server of the aggregates and takes sessions of it."""
-    if found.dagster_pg_url is None:
-        return None if found.database_url else embedded.of(found.home).url(embedded.DAGSTER_DATABASE)
+    if found.embeds_dagster and found.database_url:
+        return None
     here = urls.read(found.database_url) if found.database_url else embedded.of(found.home).url("")
-    storage = urls.of_dagster(found.dagster_pg_url)
-    return storage if urls.server(storage) == urls.server(here) else None
+    storage = dagster_instance.storage(found).url
+    return storage if storage and urls.server(storage) == urls.server(here) else None
 
 
 def _data_here(found: Settings) -> Path | None:
     """Where the embedded server keeps its data, the aggregates or Dagster's tables alone."""
-    if found.database_url is not None and found.dagster_pg_url is not None:
+    if found.database_url is not None and not found.embeds_dagster:
         return None
     data = embedded.of(found.home).data
     return data if data.exists() else None

@@ -7,17 +7,17 @@ from usage_pipeline.refusals import Refusal
 from usage_pipeline.warehouse import statements, urls
 
 
-def exist(url: URL) -> bool:
-    """Whether Dagster's tables were made already in this database."""
-    return _answer(url, "dagster_tables_exist")
+def exist(url: URL, *, set_in: str) -> bool:
+    """Whether Dagster's tables were made already in this database; `set_in` names it for the fix."""
+    return _answer(url, "dagster_tables_exist", set_in)
 
 
-def show_work(url: URL) -> bool:
+def show_work(url: URL, *, set_in: str) -> bool:
     """Whether Dagster believes that some run is at work."""
-    return _answer(url, "dagster_runs_at_work")
+    return _answer(url, "dagster_runs_at_work", set_in)
 
 
-def _answer(url: URL, name: str) -> bool:
+def _answer(url: URL, name: str, set_in: str) -> bool:
     question = statements.read("warehouse.sql", name).encode()
     plain = url.set(drivername="postgresql").render_as_string(hide_password=False)
     try:
@@ -27,6 +27,6 @@ def _answer(url: URL, name: str) -> bool:
         raise Refusal(
             f"Dagster's storage, {urls.in_words(url)}, cannot be reached",
             why=urls.first_line(error, url),
-            fix="check that it runs and DAGSTER_PG_URL, or unset that to use the stack's own server",
+            fix=f"check that it runs, and {set_in}",
         ) from None
     return found is not None and bool(found[0])

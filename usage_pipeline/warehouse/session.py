@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from usage_pipeline import settings
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.settings import Settings
-from usage_pipeline.warehouse import embedded, policy
+from usage_pipeline.warehouse import dagster_instance, embedded, policy
 from usage_pipeline.warehouse.connections import Warehouse, open_warehouse
 
 
@@ -16,13 +16,16 @@ def opened(
 ) -> Iterator[tuple[Settings, Warehouse]]:
     """The warehouse of the settings in force; an embedded server runs for as long as it is needed.
 
-    `create`: a missing stack is made, not refused. `dagster`: Dagster's storage must answer too; unless it
-    has a place of its own, it stands on the embedded server even when the aggregates do not. `read_only`: the
-    server is told to refuse whatever would write. The settings name the first day if they or the database do.
+    `create`: a missing stack is made, not refused. `dagster`: Dagster's instance will be used; unless that is
+    an operator's or has another place, its storage is on the embedded server, wherever the aggregates are.
+    `read_only`: the server is asked to refuse whatever would write. The settings name the first day if they or
+    the database do.
     """
     found = settings.load()
+    if dagster:
+        dagster_instance.require(found)
     with ExitStack() as stack:
-        if found.database_url is None or (dagster and found.dagster_pg_url is None):
+        if found.database_url is None or (dagster and found.embeds_dagster):
             server = embedded.of(found.home)
             if found.database_url is None and not create and not server.data.exists():
                 raise embedded.estranged(server) or Refusal(
