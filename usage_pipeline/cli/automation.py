@@ -72,9 +72,34 @@ def state(found: Settings) -> State:
     """As the running stack has it, else as its settings say."""
     address = _address(found)
     if address is None:
-        return State(found.automation, runs=False)
+        return _operators_state(found) if found.operators_instance else State(found.automation, runs=False)
     is_on, looked, asked = graphql.sensor(address, nights.SENSOR, seconds=_PATIENCE)
     return State(is_on, runs=True, looked=looked, asked=asked)
+
+
+def _operators_state(found: Settings) -> State:
+    """As the operator's instance has it, whose daemon is no child of ours."""
+    from dagster._core.scheduler.instigation import InstigatorStatus, TickStatus
+
+    with dagster_instance.opened(found) as instance:
+        beat = dagster_instance.heartbeat(instance)
+        known = next((each for each in instance.all_instigator_state() if each.name == nights.SENSOR), None)
+        if known is None:
+            return State(found.automation, runs=beat is not None and beat.is_fresh)
+        of = (known.instigator_origin_id, known.selector_id)
+        looked = instance.get_ticks(*of, limit=1)
+        asked = instance.get_ticks(*of, limit=1, statuses=[TickStatus.SUCCESS])
+    switched = {InstigatorStatus.RUNNING: True, InstigatorStatus.STOPPED: False}
+    return State(
+        switched.get(known.status, found.automation),
+        runs=beat is not None and beat.is_fresh,
+        looked=_instant(looked[0].timestamp) if looked else None,
+        asked=_instant(asked[0].timestamp) if asked else None,
+    )
+
+
+def _instant(timestamp: float) -> datetime:
+    return datetime.fromtimestamp(timestamp, UTC)
 
 
 def _switch(found: Settings, *, is_on: bool) -> None:
@@ -83,6 +108,8 @@ def _switch(found: Settings, *, is_on: bool) -> None:
     address = _address(found)
     if address is None:
         _forget_the_switch(found)
+        if found.operators_instance:
+            console.narrate("A code location that is loaded already follows once it is reloaded.")
         return
     try:
         graphql.switch_sensor(address, nights.SENSOR, is_on=is_on, seconds=_PATIENCE)

@@ -28,6 +28,8 @@ RETRIES_TAG: Final = "dagster/max_retries"
 RANGE_TAG: Final = "dagster/asset_partition_range_start"
 RANGE_END_TAG: Final = "dagster/asset_partition_range_end"
 ROOT_RUN_TAG: Final = "dagster/root_run_id"
+_OF_ONE_PROCESS: Final = frozenset(("in_process", "execute_in_process_executor"))
+"""The executors whose run is one process; any other gives each step its own, which ends before the run."""
 _TAKEN_UP: Final[set[str]] = set()
 """The runs of this process that say so already."""
 
@@ -82,6 +84,8 @@ def run(
 
 def take_up(context: dg.AssetExecutionContext | dg.AssetCheckExecutionContext, warehouse: Warehouse) -> None:
     """The run says which process works on it, so that it is not waited for when that is gone."""
+    if context.op_execution_context.job_def.executor_def.name not in _OF_ONE_PROCESS:
+        return
     run = context.run
     if run.run_id not in _TAKEN_UP and not workers.tells_of(run.run_id, run.tags):
         context.instance.add_run_tags(run.run_id, workers.tags(run.run_id, presence.name(warehouse)))

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import URL, make_url
@@ -82,7 +83,7 @@ def opened(found: Settings) -> "Iterator[dg.DagsterInstance]":
     has_tables(found)  # Dagster itself would try for ten seconds
     try:
         with _reading(found):
-            instance = dg.DagsterInstance.get()
+            instance = dg.DagsterInstance.from_ref(_reference(found))
         with instance:
             yield instance
     except (DagsterPostgresException, SQLAlchemyError) as error:
@@ -124,7 +125,9 @@ def heartbeat(instance: "dg.DagsterInstance") -> Heartbeat | None:
     return Heartbeat(str(newest.daemon_id), str(newest.daemon_type), age)
 
 
+@cache
 def _reference(found: Settings) -> "InstanceRef":
+    """What its dagster.yaml says; read once, because Dagster warns each time that there is none."""
     from dagster._core.instance.ref import InstanceRef
 
     require(found)
@@ -149,7 +152,7 @@ def _unusable(found: Settings, why: str) -> Refusal:
     return Refusal(
         f"the Dagster instance in {found.dagster_home} cannot be used",
         why=why,
-        fix=f"correct {found.dagster_home / 'dagster.yaml'}",
+        fix=f"correct {found.dagster_home / 'dagster.yaml'}, or export the variable it names",
     )
 
 
