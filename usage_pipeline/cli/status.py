@@ -37,7 +37,8 @@ def status(context: click.Context, as_json: bool) -> None:
     """Say what runs where, and how far it is computed; exit 3 unless the stack runs and answers."""
     found = settings.load()
     parts = dict(_parts(found))
-    answers = all(part.facts.get("answers", True) for part in (parts["page"], parts["daemon"]))
+    page = parts["page"].facts.get("answers", False)  # None: it is an operator's, and unknown
+    answers = page is not False and bool(parts["daemon"].facts.get("answers"))
     if as_json:
         facts = {name: part.facts for name, part in parts.items()}
         console.emit_json(facts, home=found.home, answers=answers)
@@ -91,7 +92,7 @@ def _stack(found: Settings, holder: Holder | None) -> Part:
 def _page(found: Settings, holder: Holder | None) -> Part:
     address = holder.address if holder else None
     if holder is None and found.operators_instance:
-        return Part("that of your own instance, wherever it runs", {"address": None})
+        return Part("that of your own instance, wherever it runs", {"address": None, "answers": None})
     if address is None:
         return Part("none yet" if holder else "none", {"address": None, "answers": False})
     is_ours = graphql.is_ready(address, dagster_instance.artifacts(found), seconds=_PATIENCE)

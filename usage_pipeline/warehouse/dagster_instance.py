@@ -1,11 +1,11 @@
 """The Dagster instance that a stack uses: its own, or the one an operator exports as DAGSTER_HOME."""
 
+import logging
 import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import URL, make_url
@@ -125,14 +125,17 @@ def heartbeat(instance: "dg.DagsterInstance") -> Heartbeat | None:
     return Heartbeat(str(newest.daemon_id), str(newest.daemon_type), age)
 
 
-@cache
 def _reference(found: Settings) -> "InstanceRef":
-    """What its dagster.yaml says; read once, because Dagster warns each time that there is none."""
     from dagster._core.instance.ref import InstanceRef
 
     require(found)
+    warnings = logging.getLogger("dagster")
     with _reading(found):
-        return InstanceRef.from_dir(str(found.dagster_home))
+        warnings.disabled = True  # that there is no dagster.yaml, which is as usual as a default one
+        try:
+            return InstanceRef.from_dir(str(found.dagster_home))
+        finally:
+            warnings.disabled = False
 
 
 @contextmanager
@@ -169,13 +172,13 @@ def _reason(error: BaseException) -> str:
 
 def _storage(found: Settings, data: "ConfigurableClassData") -> Storage:
     """A unified storage, or that of the runs where the file names one for each part."""
-    config = data.config_dict
+    config = data.config_dict or {}
     if "run_storage" in config:
         return _storage(found, type(data)(**config["run_storage"]))
     if {"postgres_url", "postgres_db"} & config.keys():
         return _postgres(found, config)
     if data.class_name.lower().startswith(("dagstersqlite", "sqlite")):
-        return Storage(f"SQLite in {found.dagster_home}")
+        return Storage(f"SQLite in {config.get('base_dir', found.dagster_home)}")
     return Storage(data.class_name)
 
 
