@@ -39,7 +39,7 @@ class Pod:
     def given(self, **more: str) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
         ours = {
-            "HOME": str(self.folder), "PYTHONPATH": str(self.site), "PYTHONDONTWRITEBYTECODE": "1",
+            "HOME": str(self.dagster_home), "PYTHONPATH": str(self.site), "PYTHONDONTWRITEBYTECODE": "1",
             "DAGSTER_HOME": str(self.dagster_home),
         }  # fmt: skip
         return {**kept, **ours, **self.environment, **more}

@@ -20,6 +20,8 @@ if TYPE_CHECKING:  # Dagster takes a second to load: only commands that open an 
     from dagster._core.instance.ref import InstanceRef
     from dagster._serdes import ConfigurableClassData
 
+_NO_TELEMETRY: Final = {"telemetry": {"enabled": False}}
+"""It writes into the login's own folder, and a run fails where that is closed."""
 FRESH: Final = 60
 """Seconds in which a daemon that works is heard from twice."""
 
@@ -133,7 +135,7 @@ def _reference(found: Settings) -> "InstanceRef":
     with _reading(found):
         warnings.disabled = True  # that there is no dagster.yaml, which is as usual as a default one
         try:
-            return InstanceRef.from_dir(str(found.dagster_home))
+            return InstanceRef.from_dir(str(found.dagster_home), overrides=_NO_TELEMETRY)
         finally:
             warnings.disabled = False
 
