@@ -18,7 +18,7 @@ from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import dagster_instance, embedded
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests import pod, servers
-from usage_pipeline_tests.cli.own_stack import backfill, launch, launch_backfill, runs, until
+from usage_pipeline_tests.cli.own_stack import launch, launch_backfill, runs, until
 from usage_pipeline_tests.cli.test_own_database import refused
 from usage_pipeline_tests.factories import Chat
 from usage_pipeline_tests.pod import Pod
@@ -274,15 +274,13 @@ def test_a_process_for_each_step(deployed: Pod) -> None:
 
 @pytest.mark.stack
 def test_dagster_dev_on_a_plain_instance(deployed: Pod) -> None:
-    """Dagster's own launcher, queue and daemon: a backfill of the page, days and what is made from them."""
+    """Dagster's own launcher, queue and daemon: a backfill of the page."""
     before = deployed.files()
     port = str(servers.free_port())
     address = f"http://{servers.LOOPBACK}:{port}"
     words = ("dagster", "dev", "-m", "usage_pipeline.definitions", "-h", servers.LOOPBACK, "-p", port)
     with deployed.running(*words):
-        until(tried(lambda: launch_backfill(address, ["tokens_daily", "tokens_weekly"], DAYS)))
-        (backfill_id,) = ids(deployed)
-        until(lambda: len(backfill(address, backfill_id)["runs"]) == 2)
+        until(tried(lambda: launch_backfill(address, ["tokens_daily"], DAYS)))
         until(lambda: {run["status"] for run in runs(address).values()} == {"SUCCESS"})
     with deployed.instance() as instance:
         keys = instance.get_materialized_partitions(dg.AssetKey("tokens_daily"))
@@ -323,8 +321,3 @@ def tried(act: Callable[[], object]) -> Callable[[], bool]:
         return True
 
     return done
-
-
-def ids(deployed: Pod) -> list[str]:
-    with deployed.instance() as instance:
-        return [each.backfill_id for each in instance.get_backfills()]

@@ -45,7 +45,8 @@ def test_a_demo_from_its_first_start_to_its_last(checkout: Checkout) -> None:
     """A demo that leaves a process, a lock or somebody's file changed is tried once and never again."""
     foreign = checkout.folder / ".env"
     foreign.write_text("THEIRS=1\n")
-    log = checkout.folder / "demo.log"
+    log, instance = checkout.folder / "demo.log", checkout.folder / "their instance"
+    instance.mkdir()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -53,7 +54,10 @@ def test_a_demo_from_its_first_start_to_its_last(checkout: Checkout) -> None:
         with log.open("w") as file:
             process = subprocess.Popen(
                 [sys.executable, "-m", "usage_pipeline", "demo", "--no-open", "--port", str(port)],
-                cwd=checkout.folder, env=checkout.environment(USAGE_DATABASE_URL="postgresql://127.0.0.1:1/theirs"),
+                cwd=checkout.folder,
+                env=checkout.environment(
+                    USAGE_DATABASE_URL="postgresql://127.0.0.1:1/theirs", DAGSTER_HOME=str(instance)
+                ),
                 stdout=file, stderr=file, stdin=subprocess.DEVNULL,
             )  # fmt: skip
         try:
@@ -64,6 +68,8 @@ def test_a_demo_from_its_first_start_to_its_last(checkout: Checkout) -> None:
             with urllib.request.urlopen(page, timeout=10) as answer:
                 assert answer.status == 200
             assert "leaves that database alone" in said
+            assert said.count(f"the demo leaves {instance} alone") == 1
+            assert list(instance.iterdir()) == []
             assert "Warning" not in said
             assert foreign.read_text() == "THEIRS=1\n"
             assert "it lacks" in said
@@ -84,6 +90,7 @@ def test_a_demo_from_its_first_start_to_its_last(checkout: Checkout) -> None:
     assert re.search(rf"✓ backfill · {periods} · 0 rows written", again.said), "only what may have changed"
     assert "late batch" not in again.said
     assert foreign.stat().st_mode & 0o777 == 0o600
+    assert (checkout.folder / ".usage" / "current").read_text() == ".usage/demo\n"
     other = checkout.usage_pipeline("demo", "--once", "--days", "20")
     assert other.code == 4
     assert "has 400 days" in other.said

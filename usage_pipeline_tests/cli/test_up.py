@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import socket
-import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -86,7 +85,7 @@ def facts(done: Done) -> dict[str, dict[str, Any]]:
 
 def test_init_writes_where_the_database_is(checkout: Checkout, theirs: str) -> None:
     """Afterwards no variable is needed; a password is nowhere, a person's own lines are where they were."""
-    file, env = checkout.folder / ".usage" / "settings.toml", checkout.folder / ".env"
+    file, current = checkout.folder / ".usage" / "settings.toml", checkout.folder / ".usage" / "current"
     more = "&" if "?" in theirs else "?"
     with_password = theirs.replace("usage@", "usage:canary%2F@") + f"{more}sslpassword=canary"
     first = verb(checkout, "init", "--database-url", with_password)
@@ -95,8 +94,9 @@ def test_init_writes_where_the_database_is(checkout: Checkout, theirs: str) -> N
     assert all(f"usage-pipeline {verb}" in first.said for verb in ("migrate apply", "backfill", "up"))
     assert "public.chat_messages_v2, public.conversation_sessions" in first.said
     assert "grant select on public.chat_messages_v2 to usage_writer;" in first.said
-    assert "canary" not in file.read_text() + env.read_text() + first.said + first.out
-    assert stat.S_IMODE(env.stat().st_mode) == 0o600
+    assert "canary" not in file.read_text() + first.said + first.out
+    assert current.read_text() == ".usage\n"
+    assert not (checkout.folder / ".env").exists()
     file.write_text(f"# ours\nconnections = 1\n{file.read_text()}")
     assert verb(checkout, "migrate", "apply").code == 0
     second = verb(checkout, "init")
@@ -105,11 +105,20 @@ def test_init_writes_where_the_database_is(checkout: Checkout, theirs: str) -> N
     assert "The rights on the application's tables are there already." in second.said
     assert file.read_text().startswith("# ours\nconnections = 1\n")
     assert settings.load({"USAGE_HOME": str(file.parent)}).start == YESTERDAY.date()
+
+
+def test_init_leaves_dagsters_own_commands_alone(checkout: Checkout, theirs: str) -> None:
+    """A `.env` overrules what is exported: `init` once took over somebody's Dagster project by one."""
+    env = checkout.folder / ".env"
     env.write_text("THEIRS=1\n")
-    third = verb(checkout, "init", USAGE_DATABASE_URL=theirs)
-    assert third.code == 0
-    assert "it lacks" in third.said
+    assert verb(checkout, "init", USAGE_DATABASE_URL=theirs).code == 0
     assert env.read_text() == "THEIRS=1\n"
+    env.unlink()
+    settings.write_env_file(env, {"USAGE_HOME": str(checkout.demo_home)})
+    text = env.read_text()
+    done = verb(checkout, "init", USAGE_DATABASE_URL=theirs)
+    assert f"commands typed in this folder mean {checkout.demo_home} until `up` runs" in done.said
+    assert env.read_text() == text
 
 
 ROLES = "usage_owner, usage_writer, usage_reader, usage_retention"
@@ -173,7 +182,7 @@ def test_init_asks_whoever_sits_there(checkout: Checkout, theirs: str) -> None:
 
 
 def test_init_with_a_bare_url(checkout: Checkout, server: Server) -> None:
-    """libpq's own variables say the rest, as for every other client; the `.env` says which folder."""
+    """libpq's own variables say the rest, as for every other client; `.usage/current` says which folder."""
     with cloned(server, "template1") as name:
         with server.connect(name, embedded.LOGIN) as connection:
             loading.create_application(connection)
