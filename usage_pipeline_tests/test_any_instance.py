@@ -16,13 +16,16 @@ from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups import workers
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import dagster_instance, embedded
+from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests import pod, servers
 from usage_pipeline_tests.cli.own_stack import launch, launch_backfill, runs, until
 from usage_pipeline_tests.cli.test_own_database import refused
-from usage_pipeline_tests.factories import Chat
+from usage_pipeline_tests.conftest import GRACE_DAYS
+from usage_pipeline_tests.factories import Chat, set_policy
 from usage_pipeline_tests.pod import Pod
 from usage_pipeline_tests.servers import Kind
+from usage_pipeline_tests.stack import Done
 from usage_pipeline_tests.verbs import Verbs
 
 TODAY: Final = datetime.now(UTC).date()
@@ -40,14 +43,14 @@ storage:
 
 
 @pytest.fixture
-def deployed(tmp_path: Path, server: Server, database: str, chat: Chat) -> Pod:
-    """Environment variables alone, on a database that was migrated by somebody else; the default instance."""
+def deployed(tmp_path: Path, server: Server, database: str, chat: Chat, warehouse: Warehouse) -> Pod:
+    """The URL of a database that somebody else has migrated, and no other variable; the default instance."""
     for day in DAYS[:2]:
         chat.answer(at=datetime(day.year, day.month, day.day, 3, tzinfo=UTC))
+    with warehouse.begin(Role.WRITER) as connection:
+        set_policy(connection, first_day=DAYS[0], grace_days=GRACE_DAYS)
     url = server.url(database).set(drivername="postgresql").render_as_string()
-    return pod.make(
-        tmp_path, USAGE_DATABASE_URL=url, USAGE_START=str(DAYS[0]), USAGE_TOKENS_GRACE_DAYS="3650"
-    )
+    return pod.make(tmp_path, USAGE_DATABASE_URL=url)
 
 
 @pytest.fixture(scope="module")
@@ -97,16 +100,22 @@ def test_an_instance_of_an_operators(anywhere: Pod) -> None:
     assert (file.read_text() if file.exists() else None) == text
 
 
-def test_what_doctor_and_status_say_of_it(anywhere: Pod) -> None:
+def typed(verbs: Verbs, pod: Pod, *words: str) -> Done:
+    """A verb that only looks, in this process."""
+    variables = {"USAGE_HOME": str(pod.typed_in / ".usage"), "DAGSTER_HOME": str(pod.dagster_home)}
+    return verbs(*words, **variables, **pod.environment, USAGE_START=str(DAYS[0]))
+
+
+def test_what_doctor_and_status_say_of_it(anywhere: Pod, verbs: Verbs) -> None:
     """They know no more of it than its dagster.yaml says, and no password of it is shown."""
     before = anywhere.files()
     is_postgres = (anywhere.dagster_home / "dagster.yaml").exists()
     place = f"my_database at {servers.LOOPBACK}" if is_postgres else f"SQLite in {anywhere.dagster_home}"
-    found = anywhere("usage_pipeline", "doctor")
+    found = typed(verbs, anywhere, "doctor")
     line = next(line for line in found.out.splitlines() if "dagster " in line)
     assert line.startswith("✓")
     assert f"your instance in {anywhere.dagster_home} (DAGSTER_HOME) keeps its tables in {place}" in line
-    shown = anywhere("usage_pipeline", "status")
+    shown = typed(verbs, anywhere, "status")
     assert shown.code == 3
     assert place in next(line for line in shown.out.splitlines() if line.startswith("dagster"))
     assert "was not heard of yet" in shown.out
@@ -216,8 +225,7 @@ def test_looking_with_a_dagster_home_that_does_not_exist(
 def variables(folder: Path, server: Server, database: str, dagster_home: str) -> dict[str, str]:
     url = server.url(database).set(drivername="postgresql").render_as_string()
     return {
-        "USAGE_HOME": str(folder / "home"), "USAGE_DATABASE_URL": url, "USAGE_START": str(DAYS[0]),
-        "DAGSTER_HOME": dagster_home,
+        "USAGE_HOME": str(folder / "home"), "USAGE_DATABASE_URL": url, "DAGSTER_HOME": dagster_home
     }  # fmt: skip
 
 
@@ -239,7 +247,7 @@ def test_whose_an_exported_dagster_home_is(tmp_path: Path) -> None:
     assert (found.operators_instance, found.dagster_home) == (None, own)
 
 
-def test_a_daemon_of_theirs_is_not_joined_by_a_second(deployed: Pod) -> None:
+def test_a_daemon_of_theirs_is_not_joined_by_a_second(deployed: Pod, verbs: Verbs) -> None:
     """Two daemons would launch every run twice; Dagster only writes a line into a log about it."""
     with deployed.instance() as instance:
         instance.add_daemon_heartbeat(DaemonHeartbeat(time.time(), "SENSOR", "their-daemon", []))
@@ -247,7 +255,7 @@ def test_a_daemon_of_theirs_is_not_joined_by_a_second(deployed: Pod) -> None:
         deployed("usage_pipeline", "up", "--no-open"),
         4, f"the Dagster instance in {deployed.dagster_home} has a daemon", "SENSOR of daemon their-daemon",
     )  # fmt: skip
-    found = deployed("usage_pipeline", "status")
+    found = typed(verbs, deployed, "status")
     assert found.code == 0, found.out
     assert "that of your own instance" in found.out
 

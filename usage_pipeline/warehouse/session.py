@@ -18,8 +18,8 @@ def opened(
 
     `create`: a missing stack is made, not refused. `dagster`: Dagster's instance will be used; unless that is
     an operator's or has another place, its storage is on the embedded server, wherever the aggregates are.
-    `read_only`: the server is asked to refuse whatever would write. The settings name the first day if they or
-    the database do.
+    `read_only`: the server is asked to refuse whatever would write. The settings name the first day if they
+    or the database do.
     """
     found = settings.load()
     if dagster:
