@@ -87,8 +87,8 @@ def _total_of_calls(calls: Sequence[_Call], tokens: int | None) -> int | None:
         return None
     main = _sum(call.total for call in calls if not call.is_helper) or 0
     spent_helpers = _sum(call.total for call in calls if call.is_helper and not call.is_cached) or 0
-    # Some applications write the sum of every call, helpers included, where others write the main call's.
-    if tokens == (all_calls or 0):
+    # Some applications write the sum of every call, or of the spent ones, where others write the main call's.
+    if tokens in (all_calls or 0, spent_helpers + main):
         return spent_helpers + main
     return spent_helpers + max(main, tokens or 0)
 

@@ -127,6 +127,26 @@ def _calls() -> Iterator[tuple[str, Shape]]:
         "cached, tokens above",
         shape({**logged(MIXED, **CACHED), "tokens": 2000}, reported(1900, 235, 2334)),
     )
+    yield (
+        "cached, tokens of the spent calls",
+        shape({**logged(MIXED, **CACHED), "tokens": 2135}, spent, OF_SPENT),
+    )
+    other: Split = {"tiny": OF_INTENT, "large": OF_MAIN}
+    first = logged(MIXED, contextual_awareness={"from_cache": True})
+    yield "cached first, tokens of the spent calls", shape(
+        {**first, "tokens": 2002}, reported(1780, 222, 2002), other
+    )  # fmt: skip
+    yield "cached first, tokens of the spent calls, as 2002.0", shape(
+        {**first, "tokens": 2002.0}, reported(1780, 222, 2002), other
+    )  # fmt: skip
+    yield "cached first, tokens one above the spent calls", shape(
+        {**first, "tokens": 2003}, reported(1780, 222, 2204),
+        {"tiny": OF_INTENT, "large": Share(1600, 201, 202, 2003)},
+    )  # fmt: skip
+    yield "cached, tokens of the spent helpers alone", shape(
+        {**logged([CONTEXT, INTENT], **CACHED), "tokens": 334}, reported(300, 34, 334),
+        {"small": OF_CONTEXT},
+    )  # fmt: skip
     both = {**CACHED, "contextual_awareness": {"from_cache": True}}
     yield "both cached", shape(logged(MIXED, **both), reported(1600, 201, 1801), {"large": OF_MAIN})
     yield (

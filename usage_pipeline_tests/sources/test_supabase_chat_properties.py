@@ -1,6 +1,7 @@
 """Metadata, owners and instants nobody thought of: the source agrees with plain Python on all of them."""
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -69,11 +70,35 @@ CALLS = st.lists(mostly(CALL, ODDITIES), min_size=1, max_size=3).map(lambda call
 STAGE = mostly(members(from_cache=CACHED), ODDITIES)
 LOGGED = members(llm_calls=CALLS, contextual_awareness=STAGE, intent_classification=STAGE)
 DOCUMENTED = members(prompt_tokens=COUNTS, completion_tokens=COUNTS, total_tokens=COUNTS, llm_calls=CALLS)
+
+
+@st.composite
+def summed(draw: st.DrawFn) -> str:
+    """Calls whose `tokens` are a sum of some of them, or one more: what the sum means depends on which."""
+    helpers = ("contextual_awareness", "intent_classification")
+    calls = [(draw(st.sampled_from((*helpers, "answer"))), draw(st.integers(0, 9))) for _ in range(4)]
+    cached = {stage: {"from_cache": draw(st.booleans())} for stage in helpers}
+    chosen = draw(st.sampled_from(("all", "spent", "main", "cached")))
+    wanted: dict[str, Callable[[str], bool]] = {
+        "all": lambda _: True,
+        "spent": lambda stage: stage == "answer" or not cached[stage]["from_cache"],
+        "main": lambda stage: stage == "answer",
+        "cached": lambda stage: stage != "answer" and cached[stage]["from_cache"],
+    }
+    tokens = sum(count for stage, count in calls if wanted[chosen](stage)) + draw(st.sampled_from((0, 0, 1)))
+    logged = [
+        {"stage": stage, "response": {"usage": {"prompt": count // 2, "completion": count - count // 2}}}
+        for stage, count in calls
+    ]
+    return json.dumps({"tokens": tokens, "processingDetails": {"llm_calls": logged, **cached}})
+
+
 METADATA: Final[st.SearchStrategy[str | None]] = st.one_of(
     st.one_of(st.none(), ODDITIES, members(tokens=COUNTS, processingDetails=ODDITIES)),
     members(tokens=COUNTS, processingDetails=members(llm_calls=ODDITIES)),
     members(tokens=COUNTS, processingDetails=DOCUMENTED),
     *(members(tokens=COUNTS, processingDetails=LOGGED) for _ in range(3)),
+    summed(),
 )
 
 USERS = tuple(UUID(int=number) for number in range(1, 4))

@@ -100,7 +100,8 @@ as $$
       then array[
         listed.prompt_tokens, listed.completion_tokens,
         case
-          when listed.tokens_text::bigint = listed.total_tokens then coalesce(listed.spent_tokens, 0)
+          when listed.tokens_text::bigint in (listed.total_tokens, listed.spent_tokens)
+            then coalesce(listed.spent_tokens, 0)
           else coalesce(listed.helper_tokens, 0)
             + coalesce(greatest(listed.answer_tokens, listed.tokens_text::bigint), 0)
         end
@@ -193,7 +194,10 @@ as $$
           pg_catalog.sum(call.prompt_tokens) filter (where call.is_spent),
           pg_catalog.sum(call.completion_tokens) filter (where call.is_spent),
           case
-            when written.tokens = pg_catalog.sum(call.total_tokens)
+            -- some applications write the sum of all calls, or of those that were spent, where others write the
+            -- main call's
+            when written.tokens in (
+                pg_catalog.sum(call.total_tokens), pg_catalog.sum(call.total_tokens) filter (where call.is_spent))
               then coalesce(pg_catalog.sum(call.total_tokens) filter (where call.is_spent), 0)
             when written.tokens is not null or pg_catalog.count(call.total_tokens) > 0
               then coalesce(pg_catalog.sum(call.total_tokens) filter (where call.is_helper and call.is_spent), 0)
