@@ -132,9 +132,11 @@ def _differences(job: "Job", changed: "Sequence[Outcome]") -> Iterator[str]:
 def _kept(job: "Job", fresh: "Sequence[Outcome]") -> Iterator[str]:
     """What sealed periods hold beyond the source: somebody deleted or edited it later."""
     for span in job.spans:
-        kept = sum(each.entry.kept_rows for each in fresh if each.rollup == span.rollup.name)
-        if kept > 0:
-            gone = f"{kept:,} of the answers counted are gone from the source"
+        entries = [each.entry for each in fresh if each.rollup == span.rollup.name]
+        kept, spent = sum(each.kept_rows for each in entries), sum(each.kept_tokens for each in entries)
+        if kept > 0 or spent > 0:
+            what = f"{kept:,} of the answers" if kept > 0 else f"{spent:,} of the tokens"
+            gone = f"{what} counted are gone from the source"
             yield f"  {span.rollup.name}: {gone}; sealed, they stay: {settings.program()} restatements --kept"
 
 

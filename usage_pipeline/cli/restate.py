@@ -1,4 +1,4 @@
-"""`restate ASSET --from --to --reason`: sealed periods looked at again; what is lost goes if that is said."""
+"""`restate ASSET --from --to --reason`: sealed periods looked at again; a loss only where it is accepted."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -41,13 +41,14 @@ class _Plan:
     losses: "list[Loss]"
 
     @property
-    def sealed(self) -> "list[Standing]":
-        return [each for each in self.periods if each.stands("sealed")]
+    def chosen(self) -> "list[Standing]":
+        """The sealed ones; where a loss is accepted, also the open ones that runs refuse because of it."""
+        return [each for each in self.periods if each.stands("sealed") or each.is_lost]
 
     @property
     def left(self) -> "dict[str, list[Standing]]":
         """What stays as it is, by the reason."""
-        return asked.left(self.periods, "sealed")
+        return asked.left([each for each in self.periods if not each.is_lost], "sealed")
 
 
 @click.command(epilog=_EXAMPLES)
@@ -56,7 +57,7 @@ class _Plan:
 @click.option("--to", "last", type=console.DAY, required=True, help="Last day, inclusive.")
 @click.option("--user", "who", metavar="NAME-OR-ID", help="One user's rows alone, where raw rows are read.")
 @click.option("--reason", help="Why; it is recorded with every change.")
-@click.option("--accept-loss", is_flag=True, help="Let go what the source no longer has.")
+@click.option("--accept-loss", is_flag=True, help="Also remove what the source no longer has.")
 @click.option("--dry-run", is_flag=True, help="Show the plan and stop.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 def restate(
@@ -66,7 +67,8 @@ def restate(
     """Look at sealed periods of ASSET again, each in a transaction of its own.
 
     What grew in the source grows; what shrank stays as it was, unless --accept-loss says that the source
-    wins. Every change is recorded, and the computed weeks, months and years above follow at once.
+    wins. With it, open days that runs refuse because their source lost most of its rows are restated too.
+    Every change is recorded, and the computed weeks, months and years above follow at once.
     """
     from usage_pipeline.derived import restatement
     from usage_pipeline.rollups import readiness
@@ -102,11 +104,14 @@ def _plan(warehouse: "Warehouse", wish: "Wish", person: "Person | None", first: 
     """Looked at without a write; where a loss would be accepted, the source is read to say how much."""
     from usage_pipeline.derived import restatement
 
-    plan = _Plan(wish, person, restatement.standing(warehouse, wish.rollup, first, last), [])
-    if not plan.sealed:
+    periods = restatement.standing(warehouse, wish.rollup, first, last)
+    if wish.accepts_loss and wish.user_id is None:
+        periods = restatement.with_losses(warehouse, wish.rollup, periods)
+    plan = _Plan(wish, person, periods, [])
+    if not plan.chosen:
         raise _nothing_sealed(plan, first, last, _stands_from(warehouse, wish))
     if wish.accepts_loss:
-        read = [each.window for each in plan.sealed if each.is_raw]
+        read = [each.window for each in plan.chosen if each.is_raw]
         with console.bar("comparing with the source", len(read)) as progress:
             for window in read:
                 found = restatement.loss(warehouse, wish.rollup, window, wish.user_id)
@@ -160,7 +165,7 @@ def _lost(plan: _Plan) -> str:
 
 
 def _tell(plan: _Plan, first: date, last: date, say: Callable[[str], None]) -> None:
-    is_alone = all(each.is_raw for each in plan.sealed)
+    is_alone = all(each.is_raw for each in plan.chosen)
     whom = f", {plan.person.label or plan.person.user_id} alone" if plan.person and is_alone else ""
     say(console.printable(f"{plan.wish.rollup.name} from {first} to {last}{whom}"))
     for name, text in _facts(plan):
@@ -169,11 +174,13 @@ def _tell(plan: _Plan, first: date, last: date, say: Callable[[str], None]) -> N
 
 def _facts(plan: _Plan) -> Iterator[tuple[str, str]]:
     grain = plan.wish.rollup.grain
-    yield "periods", f"{len(plan.periods):,}, {len(plan.sealed):,} of them sealed"
+    lost = sum(each.is_lost for each in plan.periods)
+    also = f", {lost:,} open of which the source has lost most" if lost else ""
+    yield "periods", f"{len(plan.periods):,}, {len(plan.chosen) - lost:,} of them sealed{also}"
     for why, periods in plan.left.items():
         named = asked.periods(grain, [each.window for each in periods])
         yield "left out", f"{len(periods):,} {why}: {named}"
-    if plan.person and any(not each.is_raw for each in plan.sealed):
+    if plan.person and any(not each.is_raw for each in plan.chosen):
         yield "users", "all: what is made from the periods below knows no single user"
     messages, tokens, users = _kept(plan)
     held = f"{asked.count(messages, 'message')}, {tokens:,} tokens of {asked.count(users, 'user')}"
@@ -184,7 +191,7 @@ def _facts(plan: _Plan) -> Iterator[tuple[str, str]]:
             yield "", f"{asked.period(grain, each.window)}  {_amount(each)}"
         if len(plan.losses) > _SHOWN:
             yield "", f"and {len(plan.losses) - _SHOWN:,} periods more"
-        if any(not each.is_raw for each in plan.sealed):
+        if any(not each.is_raw for each in plan.chosen):
             yield "", "what is made from the periods below becomes their sum again"
     yield "reason", console.printable(plan.wish.reason)
 
@@ -199,7 +206,7 @@ def _kept(plan: _Plan) -> tuple[int, int, int]:
     user_id = plan.wish.user_id
     found = [
         (user, amount)
-        for each in plan.sealed
+        for each in plan.chosen
         for user, amount in (each.kept or {}).items()
         if user_id is None or user == str(user_id)
     ]
@@ -211,7 +218,7 @@ def _run(warehouse: "Warehouse", plan: _Plan) -> "tuple[list[Outcome], list[Fail
     """Restate, let the periods above follow, say what changed; what was done, and what was refused."""
     from usage_pipeline.derived import restatement
 
-    windows = [each.window for each in plan.sealed]
+    windows = [each.window for each in plan.chosen]
     with console.bar(plan.wish.rollup.name, len(windows)) as progress:
         done, failed = asked.parted(
             _watched(restatement.run(warehouse, plan.wish, windows), progress.advance)
@@ -243,12 +250,13 @@ def _tell_followed(outcomes: "Sequence[Outcome]") -> None:
 
 
 def _tell_kept(plan: _Plan, outcomes: "Sequence[Outcome]") -> None:
-    keeping = [each for each in outcomes if each.entry.kept_rows]
+    keeping = [each for each in outcomes if each.entry.kept_rows or each.entry.kept_tokens]
     for name in dict.fromkeys(each.rollup for each in keeping):
         held = [each for each in keeping if each.rollup == name]
         messages = asked.count(sum(each.entry.kept_rows for each in held), "message")
+        amount = f"{messages}, {sum(each.entry.kept_tokens for each in held):,} tokens"
         bounds = asked.bounds([each.window for each in held])
         console.narrate(
-            f"{name} keeps {messages} that the source no longer has, in {asked.count(len(held), 'period')}: "
+            f"{name} keeps {amount} that the source no longer has, in {asked.count(len(held), 'period')}: "
             f"{settings.program()} restatements {name} --kept {bounds}"
         )

@@ -1,4 +1,4 @@
-"""`restatements`: what changed after the seal and why; `--kept`: what is stored and the source lost."""
+"""`restatements`: what was restated and why; `--kept`: what is stored and the source lost."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -36,7 +36,10 @@ def restatements(
     asset: str | None, first: date | None, last: date | None, who: str | None,
     kept: bool, all_of_them: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """Show what changed in sealed periods, newest first: before and after, why, when, and by which run."""
+    """Show what changed in sealed periods, newest first: before and after, why, when, and by which run.
+
+    Also the rows of open periods whose loss somebody accepted.
+    """
     from usage_pipeline.serving import restatements as serving
 
     rollup = asked.rollup(asset).name if asset is not None else None
@@ -66,7 +69,7 @@ def _user(warehouse: Warehouse, who: str) -> UUID:
 
 def _words(shown: int, count: int, *, kept: bool) -> str:
     if not count:
-        return "No sealed period keeps more than its source." if kept else "No sealed period was restated."
+        return "No sealed period keeps more than its source." if kept else "No period was restated."
     what = "kept" if kept else "restated"
     rest = f", {shown:,} of them shown (--all: every one)" if shown < count else ""
     return f"{asked.count(count, 'row')} {what}{rest}."

@@ -1,7 +1,7 @@
-"""Sealed periods restated, oldest first, a transaction each; the periods above them follow at once."""
+"""Periods restated, oldest first, a transaction each; the periods above them follow at once."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from uuid import UUID
@@ -27,6 +27,7 @@ class Standing:
     kept: Mapping[str, Mapping[str, int]] | None = None  # by user: messages and tokens beyond the source
     is_raw: bool = True
     is_before_horizon: bool = False
+    is_lost: bool = False  # open and large, and the source has lost most of it: no run writes that
 
     def stands(self, wanted: str) -> bool:
         """Whether it stands like this, and a run may still read what it is made from."""
@@ -71,6 +72,17 @@ def standing(warehouse: Warehouse, rollup: Rollup, first: date, last: date) -> l
     return [known.get(each.start, Standing(each, "none")) for each in asked]
 
 
+def with_losses(warehouse: Warehouse, rollup: Rollup, periods: Sequence[Standing]) -> list[Standing]:
+    """The same periods, with those marked that no run makes what their source says."""
+    with warehouse.begin(Role.WRITER) as connection:
+        rows = statements.run(
+            connection, "rollups.sql", "source_losses_of_range",
+            rollup=rollup.name, window_start=periods[0].window.start, window_end=periods[-1].window.end,
+        ).all()  # fmt: skip
+    lost = {row.period_start for row in rows if row.state == "open"}
+    return [replace(each, is_lost=each.window.start in lost) for each in periods]
+
+
 def loss(warehouse: Warehouse, rollup: Rollup, window: Window, user_id: UUID | None) -> Loss:
     """What would be lost if the raw rows won now; nothing is written to find out."""
     with warehouse.begin(Role.WRITER) as connection:
@@ -82,7 +94,7 @@ def loss(warehouse: Warehouse, rollup: Rollup, window: Window, user_id: UUID | N
 
 
 def run(warehouse: Warehouse, wish: Wish, windows: Sequence[Window]) -> Iterator[Done[Outcome] | Failed]:
-    """Each sealed period as it ends; one that is refused does not stop the others."""
+    """Each period as it ends; one that is refused does not stop the others."""
     intent = "accept" if wish.accepts_loss else "restate"
     return ranges.run(
         windows,

@@ -13,7 +13,7 @@ Bind: TypeAlias = str | int
 
 @dataclass(frozen=True)
 class Check:
-    """`statement` is a file of the room, `fix` a command with {asset}, {first} and {last} in it.
+    """`statement` is a file of the room, `fix` a command with {asset}, {first}, {last} and {after} in it.
 
     The statement returns a row for each period it looked at: `period_start`; `verdict`: holds, broken or
     skipped; `why`, in words; then numbers, which the page adds up and plots. It is given `rollup`, `grain`,

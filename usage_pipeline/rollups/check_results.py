@@ -1,7 +1,7 @@
 """What a check says: a line with periods, numbers and the command; a small table, and numbers to plot."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
@@ -90,7 +90,7 @@ def _fix(check: Check, rollup: Rollup, broken: Sequence[Row]) -> str:
     windows = [_window(rollup, row) for row in broken]
     first = max(min(windows).start.date(), settings.load().start or date.min)
     last = min(max(windows).last_day, max(first, datetime.now(UTC).date()))
-    return check.fix.format(asset=rollup.name, first=first, last=last)
+    return check.fix.format(asset=rollup.name, first=first, last=last, after=last + timedelta(days=1))
 
 
 def _table(rollup: Rollup, broken: Sequence[Row]) -> dg.TableMetadataValue:

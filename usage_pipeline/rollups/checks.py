@@ -4,7 +4,7 @@ from typing import Final
 
 import dagster as dg
 
-from usage_pipeline.rollups import check_runs, tokens
+from usage_pipeline.rollups import check_runs, losses, tokens
 from usage_pipeline.rollups.check import Check
 
 _WARN: Final = dg.AssetCheckSeverity.WARN
@@ -42,10 +42,21 @@ OF_DAYS: Final = (
         AGAIN,
     ),
     Check(
+        "source_holds_messages",
+        "check_source_holds_messages",
+        "The source still holds most messages of each large day of the last 35 that is computed.",
+        "raw rows were truncated or purged. What is stored stays: no run makes a large day less than half. "
+        "Restore the rows, or say which of the two it was.",
+        f"{losses.RESTATE}; {losses.PURGED}",
+        binds={"newest_days": losses.NEWEST_DAYS, "patience_ms": losses.PATIENCE_MS},
+    ),
+    Check(
         "source_fresh",
         "check_source_fresh",
-        "The source is not silent for twice as long as it usually is, and for more than a day.",
-        "the application stopped writing, or writes elsewhere; the command tells which tables are read.",
+        "The source holds messages, and is not silent for twice as long as it usually is and for more than a "
+        "day.",
+        "the application stopped writing, or writes elsewhere, or its rows are gone; the command shows which "
+        "tables are read.",
         _LOOK_AT_SOURCE,
         _WARN,
     ),

@@ -10,8 +10,8 @@ TOKENS_OF_WINDOW: Final = FunctionFile("rollups.sql", "tokens_of_window")
 RUNS: Final = tuple(
     FunctionFile("rollups.sql", name)
     for name in (
-        "ladder", "lock_below", "tokens_of_periods", "stored_tokens", "replace_tokens", "run_tokens",
-        "aggregate_user_token_usage",
+        "ladder", "source_losses", "lock_below", "tokens_of_periods", "stored_tokens", "replace_tokens",
+        "run_tokens", "aggregate_user_token_usage",
     )
 )  # fmt: skip
 """How a period is run; the last is who calls it from SQL."""

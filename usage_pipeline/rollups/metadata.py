@@ -46,6 +46,7 @@ def _numbers(outcome: Outcome) -> Mapping[str, int]:
         "unmetered_messages": entry.unmetered_rows,
         "refused_messages": entry.refused_rows,
         "kept_messages": entry.kept_rows,
+        "kept_tokens": entry.kept_tokens,
         "rows_written": outcome.changed,
         **worked,
     }

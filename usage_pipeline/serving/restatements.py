@@ -1,4 +1,4 @@
-"""What changed after the seal, and what a sealed period keeps that its source no longer has."""
+"""What was restated, and what a sealed period keeps that its source no longer has."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -32,7 +32,7 @@ class Chosen:
 
 @dataclass(frozen=True)
 class Restatement:
-    """One row of a sealed period as it was and as it is since; None: there was none, or it is gone."""
+    """One row of a period as it was and as it is since; None: there was none, or it is gone."""
 
     rollup: str
     period: str

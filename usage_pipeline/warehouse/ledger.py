@@ -27,11 +27,12 @@ class Entry:
     totals: Mapping[str, int]
     checksum: str
     kept_rows: int
+    kept_tokens: int
 
     @classmethod
     def of_nothing(cls, window: Window) -> Self:
         """Of a period that was never computed."""
-        return cls("none", window.start, 0, 0, 0, 0, 0, 0, None, {}, "", 0)
+        return cls("none", window.start, 0, 0, 0, 0, 0, 0, None, {}, "", 0, 0)
 
 
 def read(connection: Connection, rollup: str, window: Window) -> Entry | None:

@@ -65,11 +65,11 @@ FAULTS: Final = (
     ),
     Fault(
         "what is restated is not recorded",
-        "replace_tokens", "    where replace_tokens.is_sealed\n    order", "    where false\n    order",
+        "replace_tokens", "    where replace_tokens.is_recorded\n    order", "    where false\n    order",
     ),
     Fault(
         "who has nothing left keeps a row",
-        "replace_tokens", "      and not replace_tokens.keeps\n", "      and replace_tokens.is_sealed\n",
+        "replace_tokens", "      and not replace_tokens.keeps\n", "      and replace_tokens.is_recorded\n",
         Anything,
     ),
     Fault(

@@ -24,6 +24,7 @@ counted as (
     ledger.source_rows,
     ledger.kept_rows,
     ledger.kept = '{}' as keeps_nothing,
+    kept.tokens as kept_tokens,
     ledger.unattributed_rows,
     ledger.total_only_rows,
     ledger.unmetered_rows,
@@ -39,6 +40,10 @@ counted as (
     coalesce((ledger.kept -> '00000000-0000-0000-0000-000000000000' ->> 'messages')::bigint, 0) as kept_of_nobody
   from usage.rollup_ledger ledger
   left join stored on stored.period_start = ledger.period_start
+  cross join lateral (
+    select coalesce(pg_catalog.sum((each.value ->> 'tokens')::bigint), 0)::bigint as tokens
+    from pg_catalog.jsonb_each(ledger.kept) each
+  ) kept
   where ledger.rollup = :rollup
     and ledger.period_start >= cast(:window_start as timestamptz)
     and ledger.period_start < cast(:window_end as timestamptz)
@@ -71,10 +76,13 @@ judged as (
 select
   judged.period_start,
   case when judged.broken is null then 'holds' else 'broken' end as verdict,
-  judged.broken as why,
+  coalesce(judged.broken, case when not judged.keeps_nothing
+    then pg_catalog.format('it holds; %s messages and %s tokens are stored that the source no longer has',
+      judged.kept_rows, judged.kept_tokens) end) as why,
   judged.source_rows as source_messages,
   judged.messages as stored_messages,
   judged.kept_rows as kept_messages,
+  judged.kept_tokens,
   judged.of_nobody as unattributed_messages,
   judged.unmetered as unmetered_messages,
   judged.refused as refused_messages,

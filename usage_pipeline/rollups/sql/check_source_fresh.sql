@@ -1,4 +1,5 @@
--- check_source_fresh: one row: whether the source has been silent for longer than it usually is.
+-- check_source_fresh: one row: whether the source has been silent for longer than it usually is, or is empty, whatever
+-- the ledger remembers.
 -- Usual is what the ledger knows of the hours of the last 28 days: of each seven days the longest silence between two
 -- hours with answers, and of these the median, so that one outage is no habit, and quiet weekends are one. Twice that
 -- is allowed, and in any case 26 hours, as of the days themselves. Fewer than seven days with answers tell no habit.
@@ -44,9 +45,11 @@ heard as materialized (
   select
     habit.*,
     allowed.time as allowed,
+    -- a source that hides its rows would look empty, and silent
+    case when (select pg_catalog.count(*) from usage_private.require_readable()) > 0
+      then usage_private.source_is_empty() end as is_empty,
     case
       when not habit.is_known or habit.last_hour >= usage_private.now() - allowed.time then habit.last_hour
-      -- a source that hides its rows would look silent
       when (select pg_catalog.count(*) from usage_private.require_readable()) > 0 then greatest(habit.last_hour, (
         select event.occurred_at
         from usage.token_events(usage_private.now() - allowed.time, usage_private.now()) event
@@ -60,11 +63,15 @@ heard as materialized (
   cross join lateral (select greatest(2 * habit.usual, interval '26 hours')) allowed (time)
 )
 select
-  usage_private.start_of('day', heard.last_at) as period_start,
+  usage_private.start_of('day', coalesce(heard.last_at, usage_private.now())) as period_start,
   case
+    when heard.is_empty then 'broken'
     when heard.is_known and heard.last_at < usage_private.now() - heard.allowed then 'broken' else 'holds'
   end as verdict,
   case
+    when heard.is_empty and heard.last_at is null then 'the source holds no message'
+    when heard.is_empty then pg_catalog.format('the source holds no message; the last that were computed are of %s UTC',
+      pg_catalog.to_char(heard.last_at at time zone 'UTC', 'YYYY-MM-DD HH24:MI'))
     when not heard.is_known
       then pg_catalog.format('%s days with answers in the last 28 tell no habit: seven do', heard.day_count)
     else pg_catalog.format('the last answers seen are of %s UTC, %s hours ago; usually it is silent for %s at most',

@@ -1,5 +1,5 @@
 -- ladder: the rollups of tokens, from the day up: what each is made from, and with which period it is pruned. A row
--- more is a grain more.
+-- more is a grain more. loss_guard: from when on a run does not believe its source.
 
 create or replace function usage_private.ladder()
 returns table (
@@ -12,6 +12,15 @@ as $$
     ('tokens_weekly', 'tokens', 'weekly', 'week', 'tokens_daily', null, false),
     ('tokens_monthly', 'tokens', 'monthly', 'month', 'tokens_daily', 'tokens_yearly', true),
     ('tokens_yearly', 'tokens', 'yearly', 'year', 'tokens_monthly', null, false)
+$$;
+
+create or replace function usage_private.loss_guard()
+returns table (family text, least_messages bigint, least_share numeric)
+language sql immutable parallel safe
+as $$
+  -- What counts as a source that lost its rows: a period that is over and held at least so many messages, of which the
+  -- source has less than this share. Runs, the check and `doctor` read it here.
+  values ('tokens', 1000::bigint, 0.5)
 $$;
 
 create or replace function usage_private.start_of(unit text, instant timestamptz)

@@ -3,12 +3,12 @@
 -- from a second call of its function, hour by hour: a rollup that loses rows cannot agree with itself, and no JSON is
 -- read for it.
 -- is_raw: from the source up to covered_until, else from the periods below that are named; only_user: nobody else is
--- read; written_user: nobody else is written; is_sealed: what changes is recorded in restatements; keeps: a user
+-- read; written_user: nobody else is written; is_recorded: what changes is recorded in restatements; keeps: a user
 -- whose source holds fewer messages, conversations or tokens stays as stored.
 
 create or replace function usage_private.replace_tokens(
   p_rollup text, window_start timestamptz, window_end timestamptz, covered_until timestamptz, is_raw boolean,
-  period_starts timestamptz[], only_user uuid, written_user uuid, is_sealed boolean, keeps boolean,
+  period_starts timestamptz[], only_user uuid, written_user uuid, is_recorded boolean, keeps boolean,
   p_reason text, p_run_id text
 )
 returns table (
@@ -58,7 +58,7 @@ begin
   before as materialized (
     select stored.*
     from usage.user_token_usage stored
-    where replace_tokens.is_sealed
+    where replace_tokens.is_recorded
       and stored.period_type = step.period_type
       and stored.period_start >= replace_tokens.window_start
       and stored.period_start < replace_tokens.window_end
@@ -154,7 +154,7 @@ begin
     from changed
     left join before on before.user_id = changed.user_id
     left join computed on computed.user_id = changed.user_id
-    where replace_tokens.is_sealed
+    where replace_tokens.is_recorded
     order by changed.user_id
   ),
   kept_users as (
@@ -164,7 +164,7 @@ begin
       coalesce(before.total_tokens, 0) - coalesce(computed.total_tokens, 0) as tokens
     from before
     full join computed on computed.user_id = before.user_id
-    where replace_tokens.is_raw and replace_tokens.is_sealed
+    where replace_tokens.is_raw and replace_tokens.is_recorded
       and coalesce(before.user_id, computed.user_id) not in (select changed.user_id from changed)
       and (
         before.total_tokens, before.message_count, before.conversation_count, before.unmetered_message_count,

@@ -1,7 +1,8 @@
 -- run_tokens: the run of one period of tokens, whole: lock, look, replace, prove, record. Volatile, so that each of its
 -- statements sees what is committed when it starts: what is read is read after the locks.
--- intent: run; restate: a sealed period, with a reason; accept: the same, and what the source has lost is let go;
--- user: the seed's function, one user of a day, or of a period that was never computed.
+-- intent: run; restate: a sealed period, with a reason; accept: the same, and what the source has lost goes, in an open
+-- period that is read from raw rows too; user: the seed's function, one user of a day, or of a period never computed.
+-- An open period that is over and large is not made less than half of it (loss_guard) unless the loss is accepted.
 -- said: computed, or why nothing was: pruned; before the horizon.
 
 create or replace function usage_private.has_partition(period_type text, period_start timestamptz)
@@ -55,6 +56,7 @@ declare
   any_pruned boolean := false;
   is_raw boolean;
   is_current boolean;
+  accepts_open boolean;
   stands_as_it_is boolean := false;
   seals boolean := false;
 begin
@@ -63,7 +65,11 @@ begin
       using errcode = 'UP001', detail = 'one that isolates more looks before it locks',
         hint = 'begin isolation level read committed';
   end if;
-  select ladder.* into strict step from usage_private.ladder() ladder where ladder.rollup = p_rollup;
+  select ladder.*, guard.least_messages, guard.least_share
+  into strict step
+  from usage_private.ladder() ladder
+  join usage_private.loss_guard() guard on guard.family = ladder.family
+  where ladder.rollup = p_rollup;
   key := usage_private.in_words(step.unit, p_start);
   ends := usage_private.end_of(step.unit, p_start);
   -- Runs share it; who erases a person takes it alone.
@@ -123,12 +129,6 @@ begin
         hint = pg_catalog.format('usage-pipeline restate %s --from %s --to %s --user %s --reason WHY', p_rollup,
           (p_start at time zone 'UTC')::date, (p_start at time zone 'UTC')::date, p_user);
   end if;
-  if p_intent in ('restate', 'accept') and led.state is distinct from 'sealed' then
-    raise exception '% of % is not sealed', p_rollup, key
-      using errcode = 'UP001', detail = 'until it is, a run makes it equal its source',
-        hint = pg_catalog.format('usage-pipeline backfill %s --from %s --to %s', p_rollup,
-          (p_start at time zone 'UTC')::date, (p_start at time zone 'UTC')::date);
-  end if;
   if p_intent = 'user' and step.below is not null and led.state = 'open' then
     p_intent := 'run'; -- what is computed from the periods below knows no single user
     p_user := null;
@@ -168,6 +168,14 @@ begin
     end loop;
   end if;
   is_raw := step.below is null or p_intent = 'user' or any_pruned;
+  accepts_open := is_raw and p_intent = 'accept' and led.state = 'open' and p_user is null;
+
+  if p_intent in ('restate', 'accept') and led.state is distinct from 'sealed' and not coalesce(accepts_open, false) then
+    raise exception '% of % is not sealed', p_rollup, key
+      using errcode = 'UP001', detail = 'until it is, a run makes it equal its source',
+        hint = pg_catalog.format('usage-pipeline backfill %s --from %s --to %s', p_rollup,
+          (p_start at time zone 'UTC')::date, (p_start at time zone 'UTC')::date);
+  end if;
 
   if not is_raw and pg_catalog.cardinality(missing) > 0 and (led.state = 'sealed' or not is_current) then
     select pg_catalog.string_agg(usage_private.in_words(lower.unit, named.starts), ', ' order by named.starts)
@@ -251,13 +259,28 @@ begin
     from usage_private.replace_tokens(
       p_rollup, p_start, ends, covered, is_raw, parts,
       case when p_intent = 'user' then p_user end, case when is_raw then p_user end,
-      coalesce(led.state = 'sealed', false),
+      coalesce(led.state = 'sealed' or accepts_open, false),
       coalesce(led.state = 'sealed' and is_raw and p_intent <> 'accept', false),
       coalesce(p_reason, case when is_raw then 'the source has more' else 'the periods below it changed' end), p_run_id
     ) result;
   end if;
   if led.state is distinct from 'sealed' or written.inserted + written.updated + written.deleted > 0 then
     select sums.* into strict stored from usage_private.stored_tokens(step.period_type, p_start, ends) sums;
+  end if;
+
+  if is_raw and not stands_as_it_is and led.state = 'open' and clock >= ends and p_intent <> 'accept'
+    and (led.totals ->> 'message_count')::bigint >= step.least_messages
+    and stored.message_count < step.least_share * (led.totals ->> 'message_count')::bigint
+  then
+    raise exception '% of % stays as it is', p_rollup, key
+      using errcode = 'UP004',
+        detail = pg_catalog.format('it holds %s messages, and %s would be left: the source has %s',
+          led.totals ->> 'message_count', stored.message_count,
+          coalesce(written.source_rows, 0)),
+        hint = pg_catalog.format(
+          'usage-pipeline restate %s --from %s --to %s --reason WHY --accept-loss if they are really to go,'
+          ' usage-pipeline sources horizon %s if raw rows were purged', p_rollup,
+          (p_start at time zone 'UTC')::date, (p_start at time zone 'UTC')::date, (ends at time zone 'UTC')::date);
   end if;
 
   if p_intent = 'user' then

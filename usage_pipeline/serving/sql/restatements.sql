@@ -1,4 +1,4 @@
--- Changes of sealed rows, newest first: whose, of which period, before and after, why, when and by which run; and how
+-- Changes of sealed rows, and of open ones whose loss was accepted, newest first: whose, of which period, before and after, why, when and by which run; and how
 -- many there are in all. Binds: rollup, window_start, window_end, user_id (each NULL: all), most.
 select
   restated.rollup,

@@ -1,0 +1,37 @@
+-- check_source_holds_messages: one row per large day of the newest that is over: whether the source still holds most of
+-- what is stored, sealed days too. What lies before the horizon is declared gone and is not asked for.
+-- Binds: rollup, newest_days, patience_ms.
+with looked_at as materialized (
+  select
+    lost.*,
+    case
+      when lost.is_lost then 'broken'
+      when lost.is_lost is null then 'skipped'
+      else 'holds'
+    end as verdict
+  from usage_private.source_losses(
+    :rollup, usage_private.start_of('day', usage_private.now()) - pg_catalog.make_interval(days => :newest_days),
+    usage_private.now(), pg_catalog.make_interval(secs => :patience_ms / 1000.0)
+  ) lost
+)
+select
+  looked_at.period_start,
+  looked_at.verdict,
+  case looked_at.verdict
+    when 'broken' then pg_catalog.format('%s messages are stored, the source has %s',
+      looked_at.stored_messages, looked_at.source_messages)
+    when 'skipped' then 'counting them takes too long: the newest days were counted'
+    else pg_catalog.format('the source has most of the %s messages that are stored', looked_at.stored_messages)
+  end as why,
+  case when looked_at.is_lost then looked_at.stored_messages - looked_at.source_messages else 0 end as lost_messages
+from looked_at
+union all
+select
+  usage_private.start_of('day', usage_private.now()), 'holds',
+  pg_catalog.format('none of the last %s days holds %s messages: fewer are not compared', :newest_days,
+    guard.least_messages),
+  0
+from usage_private.ladder() step
+join usage_private.loss_guard() guard on guard.family = step.family
+where step.rollup = :rollup and not exists (select from looked_at)
+order by period_start

@@ -1,0 +1,2 @@
+-- Whether the source holds no message at all. Binds: none.
+select usage_private.source_is_empty()
