@@ -28,8 +28,8 @@ from usage_pipeline_tests.warehouse.test_poolers import folder_for_a_pooler, poo
 START = date(2026, 1, 1)
 SECRET = "canary-pa55word"  # noqa: S105 - the one to look for
 NAMES = [
-    "connection", "server", "roles", "clock", "dagster", "migrations", "first day",
-    "source", "rights", "indexes", "older answers", "session totals", "sessions", "disk", "tuning",
+    "connection", "server", "roles", "clock", "dagster", "migrations", "first day", "source", "rights",
+    "indexes", "older answers", "session totals", "messages", "sessions", "disk", "tuning",
 ]  # fmt: skip
 WITHOUT_A_WAY_IN = [name for name in NAMES if name != "dagster"]
 MESSAGES, SESSIONS = "public.chat_messages_v2", "public.conversation_sessions"
@@ -103,7 +103,11 @@ def follow(verbs: Verbs, url: str, fix: str, connection: psycopg.Connection) -> 
             connection.execute(line.encode())
 
 
-def test_a_sound_database(verbs: Verbs, server: Server, database: str, examine: Examine) -> None:
+def test_a_sound_database(verbs: Verbs, server: Server, database: str, examine: Examine, chat: Chat) -> None:
+    fresh = examine()
+    assert (fresh.ill, fresh.found("messages")) == ([], "the source holds none yet")
+    assert fresh.fix("messages") == "usage-pipeline sources shows which tables are read"
+    chat.answer()
     found = examine()
     assert found.ill == []
     assert f"{database} at " in found.found("connection")
@@ -396,10 +400,8 @@ def test_from_an_empty_server_to_a_sound_one(verbs: Verbs, server_kind: Kind) ->
         assert fixes == {"usage-pipeline migrate apply"}
         shown = verbs("doctor", USAGE_DATABASE_URL=url, USAGE_START=str(START)).out
         assert shown.count("  Fix: usage-pipeline migrate apply\n") == shown.count("Fix: ") == 1
-        assert (
-            "! not yet        roles, clock, first day, rights, older answers: to be looked at once `usage-"
-            in shown
-        )
+        waiting = "roles, clock, first day, rights, older answers, messages"
+        assert f"! not yet        {waiting}: to be looked at once `usage-" in shown
         with server.connect() as connection:
             connection.execute("create role lodger login")
         poor = examination(verbs, url.replace(embedded.LOGIN, "lodger", 1))

@@ -46,6 +46,7 @@ class History:
         self.changed_day = first_day
         self.is_broken = False
         self.accepted: set[Period] = set()
+        self.refused: list[Period] = []
         self._stored: Mapping[tuple[Period, UUID], Stored] = {}
         self._ledger: Mapping[Period, Recorded] = {}
         self._checksums: dict[tuple[Grain, Version], str] = {}
@@ -158,9 +159,11 @@ class History:
     def night(self) -> set[str]:
         """Everything that is due runs, finer before coarser; the reasons there were."""
         reasons = set()
+        self.refused.clear()
         for grain in GRAINS:
             for period, reason in self.due(grain):
-                self.run(period)
+                if self.run(period) is Why.LOSES_MOST:
+                    self.refused.append(period)
                 reasons.add(reason)
         self.compare()
         return reasons
@@ -170,6 +173,8 @@ class History:
         nights = 0
         while self.night() - {"recent"}:
             nights += 1
+            for period in self.refused:
+                self.restate(period, None, accept=True)
             self._require(nights < 4, "still due", [self.due(grain) for grain in GRAINS], "nothing")
         for grain in GRAINS:
             for period in rungs.span(grain, self.oracle.first_day, self.today):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from usage_pipeline.periods.calendar import Grain, midnight
@@ -25,6 +25,10 @@ class State(StrEnum):
     OPEN = "open"
     SEALED = "sealed"
     PRUNED = "pruned"
+
+
+LARGE: Final = 3
+"""Messages from which on a period is not halved; `World` makes the database's guard the same."""
 
 
 class Standing(StrEnum):
@@ -54,6 +58,7 @@ class Why(StrEnum):
     IS_MISSING = "is not computed"
     IS_OPEN_BELOW = "is sealed and stays"
     BEFORE_THE_HORIZON = "begins before the source's horizon"
+    LOSES_MOST = "would lose most of its messages"
 
 
 class Refused(Exception):  # noqa: N818 - it is not an error: the rules say no
@@ -88,7 +93,7 @@ class Entry:
 
 
 class Restated(NamedTuple):
-    """A row of a sealed period that has changed."""
+    """A row of a sealed period that has changed, or of an open one whose loss was accepted."""
 
     period: Period
     user: UUID
@@ -161,7 +166,8 @@ class Oracle:
         state = self.state(period)
         if intent is Intent.USER and state is State.SEALED:
             raise Refused(Why.IS_SEALED)
-        if intent in (Intent.RESTATE, Intent.ACCEPT) and state is not State.SEALED:
+        is_restated = state is State.SEALED or self._accepts_open(period, intent, user)
+        if intent in (Intent.RESTATE, Intent.ACCEPT) and not is_restated:
             raise Refused(Why.IS_NOT_SEALED)
         if intent is Intent.USER and state is State.OPEN and period.below:
             intent, user = Intent.RUN, None
@@ -209,6 +215,19 @@ class Oracle:
         if State.PRUNED in map(self.state, (whole, *period.siblings)):
             return True
         return self.state(whole) in (None, State.PARTIAL) and self._is_gone(whole)
+
+    def _accepts_open(self, period: Period, intent: Intent, user: UUID | None) -> bool:
+        """Whether an open period, read from raw rows, becomes what they say because somebody accepts it."""
+        is_raw = not period.below or self._is_read_from_raw(period)
+        return intent is Intent.ACCEPT and user is None and is_raw and self.state(period) is State.OPEN
+
+    def _loses_most(self, period: Period, entry: Entry | None, reading: _Reading, after: Rows) -> bool:
+        """Whether a large period that is over and open would be made less than half from raw rows."""
+        is_raw = reading.parts is None
+        if not (is_raw and entry and entry.state is State.OPEN and period.end <= self.now):
+            return False
+        held = rows.message_count(entry.rows)
+        return held >= LARGE and 2 * rows.message_count(after) < held
 
     def _is_read_from_raw(self, period: Period) -> bool:
         return any(self.standing(each) is Standing.PRUNED for each in period.below)
@@ -282,9 +301,11 @@ class Oracle:
             after, kept = _kept(before, source, user, keeps=intent is not Intent.ACCEPT)
         else:
             after = dict(source)
+        if intent is not Intent.ACCEPT and self._loses_most(period, entry, reading, after):
+            raise Refused(Why.LOSES_MOST)
         changes = {each for each in {*before, *after} if before.get(each) != after.get(each)}
         self.touched |= {(period, each) for each in changes}
-        if entry and entry.state is State.SEALED:
+        if entry and (entry.state is State.SEALED or self._accepts_open(period, intent, user)):
             why = reason or (
                 "the source has more" if reading.parts is None else "the periods below it changed"
             )

@@ -6,7 +6,7 @@ from typing import Final
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline_tests.derived import rungs
 from usage_pipeline_tests.derived.history import History
-from usage_pipeline_tests.derived.oracle import Said, Why
+from usage_pipeline_tests.derived.oracle import Said, State, Why
 from usage_pipeline_tests.derived.rows import Answer, Owner, Usage
 from usage_pipeline_tests.derived.world import AGENTS, CONVERSATIONS, USERS, World, noon
 
@@ -66,6 +66,29 @@ def a_loss_accepted_below_climbs(world: World) -> None:
     assert history.restate(day, None, accept=True) == Said("computed", deleted=1)
     history.settle()
     assert not any(entry.rows for entry in history.oracle.entries.values())
+
+
+def a_large_day_is_halved_by_acceptance_alone(world: World) -> None:
+    """Four messages are large here: three are deleted, and neither a run nor a night makes the day one."""
+    history = begun(world, CHRISTMAS_EVE, now=date(2025, 12, 26))
+    day = rungs.of(Grain.DAILY, CHRISTMAS_EVE)
+    history.add(*(
+        Answer(CONVERSATIONS[0], Owner(None, AGENTS[0]), noon(CHRISTMAS_EVE) + timedelta(hours=hour), FIVE)
+        for hour in range(1, 4)
+    ))  # fmt: skip
+    assert history.run(day) == Said("computed", inserted=1)
+    history.delete(lambda answer: answer.at > noon(CHRISTMAS_EVE))
+    assert history.run(day) is Why.LOSES_MOST
+    assert history.call(day, USERS[0]) is Why.LOSES_MOST
+    assert history.restate(day, USERS[0], accept=True) is Why.IS_NOT_SEALED
+    history.clock(noon(date(2026, 1, 9)))
+    history.night()
+    assert history.oracle.state(day) is State.OPEN
+    assert history.restate(day, None, accept=True) == Said("computed", updated=1)
+    history.compare()
+    assert history.oracle.state(day) is State.SEALED
+    assert len(history.oracle.restated) == 1
+    history.settle()
 
 
 def a_row_as_long_as_before_may_grow(world: World) -> None:
@@ -128,7 +151,8 @@ def an_open_day_before_the_horizon_seals_as_it_stands(world: World) -> None:
 
 STORIES: Final = (
     a_week_waits_for_its_days, a_call_reads_no_further_than_the_run, a_loss_accepted_below_climbs,
-    a_row_as_long_as_before_may_grow, a_sealed_week_is_not_rebuilt_from_an_open_day,
+    a_large_day_is_halved_by_acceptance_alone, a_row_as_long_as_before_may_grow,
+    a_sealed_week_is_not_rebuilt_from_an_open_day,
     a_day_older_than_a_pruned_month_comes_in_with_its_week, a_day_that_was_only_called_is_a_gap,
     an_open_day_before_the_horizon_seals_as_it_stands,
 )  # fmt: skip

@@ -64,6 +64,22 @@ FAULTS: Final = (
         stories.a_loss_accepted_below_climbs,
     ),
     Fault(
+        "a source that lost its rows is believed",
+        "run_tokens", "    and stored.message_count < step.least_share", "    and -1 > step.least_share",
+        stories.a_large_day_is_halved_by_acceptance_alone,
+    ),
+    Fault(
+        "one call of one user halves a large day",
+        "run_tokens", "clock >= ends and p_intent <> 'accept'", "clock >= ends and p_intent = 'run'",
+        stories.a_large_day_is_halved_by_acceptance_alone,
+    ),
+    Fault(
+        "a loss that was accepted in an open period is not recorded",
+        "run_tokens", "      coalesce(led.state = 'sealed' or accepts_open, false),",
+        "      coalesce(led.state = 'sealed', false),",
+        stories.a_large_day_is_halved_by_acceptance_alone,
+    ),
+    Fault(
         "what is restated is not recorded",
         "replace_tokens", "    where replace_tokens.is_recorded\n    order", "    where false\n    order",
     ),

@@ -25,6 +25,12 @@ CONVERSATIONS: Final = tuple(UUID(int=number) for number in (21, 22, 23))
 EARLIEST: Final = date(2025, 11, 1)
 LATEST: Final = date(2026, 6, 30)
 SEED_CALL: Final = "select usage.aggregate_user_token_usage(%(user)s, %(start)s, %(end)s, %(grain)s)"
+GUARD: Final = (
+    "create or replace function usage_private.loss_guard()"
+    " returns table (family text, least_messages bigint, least_share numeric)"
+    " language sql immutable as $$ values ('tokens', 3::bigint, 0.5) $$"
+)
+"""Small enough for histories of a few answers: the oracle's `LARGE`."""
 SPOKEN: Final[Mapping[Usage, object]] = {
     Usage(3, 2, 5, "reported"): {
         "processingDetails": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
@@ -87,6 +93,7 @@ class World:
         for grain, rollup in self.rollups.items():
             whole = rungs.span(grain, EARLIEST, LATEST)
             rollup.ensure_partitions(self.warehouse, whole[0].window, whole[-1].window)
+        self.install(GUARD)
         self._plan_once()
 
     def _plan_once(self) -> None:

@@ -272,11 +272,11 @@ begin
     and (led.totals ->> 'message_count')::bigint >= step.least_messages
     and stored.message_count < step.least_share * (led.totals ->> 'message_count')::bigint
   then
-    raise exception '% of % stays as it is', p_rollup, key
+    raise exception '% of % would lose most of its messages', p_rollup, key
       using errcode = 'UP004',
-        detail = pg_catalog.format('it holds %s messages, and %s would be left: the source has %s',
-          led.totals ->> 'message_count', stored.message_count,
-          coalesce(written.source_rows, 0)),
+        detail = pg_catalog.format(
+          case when p_intent = 'user' then '%s are stored, %s would remain' else '%s are stored, the source has %s' end,
+          led.totals ->> 'message_count', stored.message_count),
         hint = pg_catalog.format(
           'usage-pipeline restate %s --from %s --to %s --reason WHY --accept-loss if they are really to go,'
           ' usage-pipeline sources horizon %s if raw rows were purged', p_rollup,
