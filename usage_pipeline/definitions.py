@@ -12,27 +12,22 @@ from usage_pipeline.derived.assets import assets as derived_assets
 from usage_pipeline.derived.checks import asset_checks as derived_checks
 from usage_pipeline.rollups.assets import tokens_daily
 from usage_pipeline.rollups.checks import tokens_daily_checks
-from usage_pipeline.rollups.session_totals_asset import session_totals
+from usage_pipeline.rollups.session_totals_asset import off_spec, session_totals
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse import policy
 from usage_pipeline.warehouse.connections import open_warehouse
 
 found = policy.at_load(settings.load())
 warehouse = open_warehouse(found)
+rollups = [tokens_daily(found.first_day), *derived_assets(found.first_day)]
+totals = session_totals(found.first_day)
+opted_in, off = ([totals], []) if found.session_totals else ([], [off_spec(totals)])
 
 defs = dg.Definitions(
     assets=[
         *specs.specs(),
-        *dg.with_source_code_references(
-            automation.attached(
-                [
-                    tokens_daily(found.first_day),
-                    *derived_assets(found.first_day),
-                    session_totals(found.first_day),
-                ],
-                warehouse,
-            )
-        ),
+        *off,
+        *dg.with_source_code_references(automation.attached([*rollups, *opted_in], warehouse)),
     ],
     asset_checks=[tokens_daily_checks, *derived_checks()],
     sensors=[automation.sensor(found)],

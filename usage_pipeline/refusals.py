@@ -27,7 +27,7 @@ class Refusal(Exception):  # noqa: N818 - it is not an error: the code says no
         return " ".join("".join(parts).split())
 
 
-def as_typed(fix: str, program: str) -> str:
+def as_typed(fix: str, program: str = "usage-pipeline") -> str:
     """A fix with our verbs in the form the person types."""
     return fix.replace("$ ", f"{program} ")
 

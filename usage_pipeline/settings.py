@@ -36,6 +36,7 @@ class Settings:
     connections: int = 1  # how many periods are computed at once
     tokens_grace_days: int | None = None  # so long after its end a period is sealed; None: the database knows
     automation: bool = False  # whether what is due is computed unattended; the demo's always is
+    session_totals: bool = False  # whether Dagster may run that asset; `sources enable` writes it
     dagster_pg_url: str | None = field(default=None, repr=False)
     operators_instance: Path | None = None  # the exported DAGSTER_HOME; None: the stack has its own
 
@@ -80,7 +81,10 @@ HARMLESS_OPTIONS: Final = frozenset(
 )  # fmt: skip
 """What may follow the `?` of a URL that is stored; anything else may be a secret, or hold one."""
 
-STORED: Final = ("database_url", "start", "token_source", "connections", "tokens_grace_days", "automation")
+STORED: Final = (
+    "database_url", "start", "token_source", "connections", "tokens_grace_days", "automation",
+    "session_totals",
+)  # fmt: skip
 """The keys a `settings.toml` may hold; each is also a variable, `USAGE_` + the key in upper case."""
 
 
@@ -118,6 +122,7 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         automation=_switch(
             "automation", values.get("automation", "on" if (home / DEMO_MARKER).exists() else "off")
         ),
+        session_totals=_switch("session_totals", values.get("session_totals", "off")),
         dagster_pg_url=None if theirs or (home / DEMO_MARKER).exists() else given.get("DAGSTER_PG_URL"),
         operators_instance=theirs,
     )

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from usage_pipeline_tests import conftest  # noqa: F401 - its environment, before the definitions are loaded
+
+# isort: split
 from usage_pipeline.definitions import defs
 
 FILE: Final = Path(__file__).with_suffix(".txt")

@@ -18,6 +18,31 @@ ROOT = Path(__file__).parent.parent
 _LEFT_OUT = (".git", ".venv", ".usage", ".env", "__pycache__", "*_cache", "usage_pipeline_tests", "docs")
 
 
+_DAYS_AGO = """
+import sys
+from datetime import UTC, datetime, timedelta
+from usage_pipeline.cli import migrate, program
+from usage_pipeline.periods import clock
+from usage_pipeline.warehouse import embedded
+
+days = int(sys.argv.pop(1))
+clock.now = lambda: datetime.now(UTC) - timedelta(days=days)
+apply = migrate.everything
+
+def everything(found, warehouse):
+    apply(found, warehouse)
+    with embedded.of(found.home).connect(embedded.DATABASE) as connection:
+        connection.execute(
+            "create view usage_private.test_clock as"
+            f" select clock_timestamp() - interval '{days} days' as instant;"
+            "grant select on usage_private.test_clock to public"
+        )
+
+migrate.everything = everything
+sys.exit(program.run())
+"""
+
+
 @dataclass(frozen=True)
 class Done:
     """How a command ended and what it said."""
@@ -52,6 +77,14 @@ class Checkout:
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False,
         )  # fmt: skip
         return Done(done.returncode, done.stdout, done.stderr)
+
+    def demo_days_ago(self, days: int, *words: str) -> Done:
+        """`demo --once` as it was so many days ago by both clocks, this machine's and the database's."""
+        done = self.run([sys.executable, "-c", _DAYS_AGO, str(days), "demo", "--once", *words])
+        server = embedded.of(self.demo_home)
+        with embedded.held(server), server.connect(embedded.DATABASE) as connection:
+            connection.execute("drop view usage_private.test_clock")
+        return done
 
     def start(self, *words: str, **more: str) -> "Started":
         """A verb that goes on until somebody ends it; what it says goes into a file."""

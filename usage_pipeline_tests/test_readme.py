@@ -31,11 +31,11 @@ OWN_DATABASE: Final = next(each for each in BLOCKS if "USAGE_DATABASE_URL=" in e
 
 @pytest.fixture(scope="module")
 def checkout() -> Iterator[Checkout]:
-    """What `demo --once` leaves behind in a fresh copy; whoever needs its server starts it."""
+    """A demo that is three days old, started again today; whoever needs its server starts it."""
     folder = Path(tempfile.mkdtemp(prefix="usage-readme-"))
     copied = stack.copy(folder)
-    done = copied.usage_pipeline("demo", "--once")
-    assert done.code == 0, done.said
+    for done in (copied.demo_days_ago(3), copied.usage_pipeline("demo", "--once")):
+        assert done.code == 0, done.said
     server = embedded.of(copied.demo_home)
     assert not server.answers()
     yield copied

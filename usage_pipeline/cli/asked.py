@@ -2,13 +2,13 @@
 
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING
 
 import click
 
 from usage_pipeline.cli import console
-from usage_pipeline.periods import calendar
+from usage_pipeline.periods import calendar, clock
 from usage_pipeline.periods.calendar import Grain, Window
 from usage_pipeline.refusals import USAGE, Refusal
 from usage_pipeline.warehouse.connections import Role, Warehouse
@@ -46,7 +46,7 @@ def check_order(first: date | None, last: date | None) -> None:
 def check_range(found: "Settings", grain: Grain, first: date, last: date) -> None:
     """Both days are inclusive, in order, and lie in periods that have a partition."""
     check_order(first, last)
-    today = datetime.now(UTC).date()
+    today = clock.today()
     if calendar.following(grain, first) <= found.first_day:
         raise Refusal(
             f"--from {first} lies before the first day {found.first_day}",
@@ -99,7 +99,7 @@ def periods(grain: Grain, windows: Sequence[Window]) -> str:
 def bounds(windows: Sequence[Window], start: date = date.min) -> str:
     """The range that holds these, as a verb takes it: from the first day on, and up to today."""
     last = max(windows).last_day
-    return f"--from {max(min(windows).start.date(), start)} --to {min(last, datetime.now(UTC).date())}"
+    return f"--from {max(min(windows).start.date(), start)} --to {min(last, clock.today())}"
 
 
 def count(number: int, thing: str) -> str:

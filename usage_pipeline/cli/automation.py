@@ -8,6 +8,7 @@ import click
 from usage_pipeline import settings
 from usage_pipeline.cli import console, graphql, lock, stack
 from usage_pipeline.derived import nights
+from usage_pipeline.periods import clock
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import dagster_instance, session
@@ -21,26 +22,27 @@ class State:
 
     is_on: bool
     runs: bool
+    starts: str = "up"
     looked: datetime | None = None
     asked: datetime | None = None
     """When it last asked for a run."""
 
     def document(self) -> dict[str, object]:
         """For JSON."""
-        now = datetime.now(UTC)
+        now = clock.now()
         return {
             "on": self.is_on, "stack_runs": self.runs, "last_look": self.looked, "last_request": self.asked,
             "next_hour": nights.next_hour(now), "next_night": nights.next_night(now),
         }  # fmt: skip
 
     def __str__(self) -> str:
-        now = datetime.now(UTC)
+        now = clock.now()
         if not self.is_on:
             return f"off: {settings.program()} automation on"
         hour, night = nights.next_hour(now), nights.next_night(now)
         plan = f"the open day at {hour:%H:%M}, what is due at {night:%Y-%m-%d %H:%M} UTC"
         if not self.runs:
-            return f"on, once the stack runs: {settings.program()} up; then {plan}"
+            return f"on, once the stack runs: {settings.program()} {self.starts}; then {plan}"
         asked = f"last asked for a run {self.asked:%Y-%m-%d %H:%M}" if self.asked else "asked for no run yet"
         looked = (
             f"looked {(now - self.looked).total_seconds():.0f} s ago" if self.looked else "did not look yet"
@@ -72,7 +74,9 @@ def state(found: Settings) -> State:
     """As the running stack has it, else as its settings say."""
     address = _address(found)
     if address is None:
-        return _operators_state(found) if found.operators_instance else State(found.automation, runs=False)
+        if found.operators_instance:
+            return _operators_state(found)
+        return State(found.automation, runs=False, starts=stack.verb(found))
     is_on, looked, asked = graphql.sensor(address, nights.SENSOR, seconds=_PATIENCE)
     return State(is_on, runs=True, looked=looked, asked=asked)
 

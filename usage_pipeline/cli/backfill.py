@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -20,6 +20,7 @@ from usage_pipeline.cli import (
     stack,
 )
 from usage_pipeline.cli.backfill_job import Job
+from usage_pipeline.periods import clock
 from usage_pipeline.warehouse import backfills, dagster_instance, errand, session
 from usage_pipeline.warehouse.backfills import Held
 from usage_pipeline.warehouse.connections import Role
@@ -78,7 +79,7 @@ def backfill(
         outcomes = _run(found, job)
     for line in backfill_words.summary(job, outcomes, time.perf_counter() - began):
         console.narrate(line)
-    for line in backfill_blame.gaps(found, job, outcomes, datetime.now(UTC).date()):
+    for line in backfill_blame.gaps(found, job, outcomes, clock.today()):
         console.narrate(line)
 
 

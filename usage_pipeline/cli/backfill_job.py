@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from usage_pipeline.cli import asked
+from usage_pipeline.periods import clock
 from usage_pipeline.refusals import REFUSED, USAGE, Refusal
 from usage_pipeline.warehouse import backfills, presence
 from usage_pipeline.warehouse.backfills import Asked, Backfill
@@ -132,7 +133,7 @@ def _check_clock(warehouse: Warehouse, job: Job, last: date) -> None:
     if last > now.date():
         raise Refusal(
             f"--to {last} has not come yet by the database's clock",
-            why=f"it says {now:%Y-%m-%d %H:%M}, this machine {datetime.now(UTC):%Y-%m-%d %H:%M} (UTC)",
+            why=f"it says {now:%Y-%m-%d %H:%M}, this machine {clock.now():%Y-%m-%d %H:%M} (UTC)",
             fix=f"set the clock that is wrong, or end the range on {now.date()} or before",
             exit_code=USAGE,
         )

@@ -5,12 +5,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import MAXYEAR, UTC, date, datetime, timedelta
+from datetime import MAXYEAR, date, datetime
 from typing import Any, Final
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from usage_pipeline.periods import clock
 
 _SILENCE: Final = 20.0
 """Seconds after which a log is told that work goes on."""
@@ -28,8 +30,7 @@ class Day(click.ParamType[date]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> date:
         if isinstance(value, date):
             return value
-        today = datetime.now(UTC).date()
-        known = {"today": today, "yesterday": today - timedelta(days=1)}
+        known = {"today": clock.today(), "yesterday": clock.yesterday()}
         try:
             day = known.get(str(value)) or date.fromisoformat(str(value))
         except ValueError:

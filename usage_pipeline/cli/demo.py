@@ -3,7 +3,7 @@
 import gc
 import shutil
 from contextlib import ExitStack
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +13,7 @@ from usage_pipeline import settings
 from usage_pipeline.cli import backfill, backfill_job, backfill_words, console, graphql, lock, migrate, stack
 from usage_pipeline.cli.lock import Lock
 from usage_pipeline.cli.page import Page, no_open_option, port_option, served, until_ended
+from usage_pipeline.periods import clock
 from usage_pipeline.refusals import REFUSED, Refusal
 from usage_pipeline.settings import Settings
 
@@ -31,7 +32,7 @@ DAYS: Final = 400
 @click.option(
     "--days",
     type=click.IntRange(14, 1000),
-    help=f"How many days of data, when it is made; {DAYS} if left out.",
+    help=f"How many days of data, when it is made; {DAYS} if left out. Each later start adds the days since.",
 )
 @no_open_option
 @port_option
@@ -65,7 +66,7 @@ def _run(server: "Server", held: Lock, days: int, *, port: int, once: bool, open
     with served(found, port) as page:  # it gets ready while we work
         story = _application(server, found, days)
         migrate.everything(found, warehouse)
-        _backfill(found, "backfill", _first_due(warehouse, story), _yesterday())
+        _backfill(found, "backfill", _first_due(warehouse, story), clock.yesterday())
         _late_batch(server, found, story)
         page.stand(held)
         stack.make_current(found)
@@ -104,8 +105,8 @@ def _claim(home: Path, days: int | None, *, anew: bool) -> int:
     there = int(text) if text.isdecimal() else DAYS
     if days not in (None, there):
         raise Refusal(
-            f"the demo in {home} has {there} days",
-            why="its data are made once",
+            f"the demo in {home} was made with {there} days",
+            why="what it has stays, and each start adds the days since",
             fix=f"$ demo --reset --days {days}",
             exit_code=REFUSED,
         )
@@ -150,12 +151,12 @@ def _settings(home: Path, days: int) -> Settings:
     found = settings.load()
     if found.start:
         return found
-    settings.store(found, start=_yesterday() - timedelta(days=days - 1))
+    settings.store(found, start=clock.yesterday() - timedelta(days=days - 1))
     return settings.load()
 
 
 def _application(server: "Server", found: Settings, days: int) -> "Story":
-    """The application's tables and their rows, made once; the story is told again each time."""
+    """The application's tables and their rows, made once; each start adds the days up to yesterday."""
     from usage_pipeline.demo import loading, story
     from usage_pipeline.warehouse import failures
 
@@ -167,7 +168,8 @@ def _application(server: "Server", found: Settings, days: int) -> "Story":
             server.connect("usage", "usage") as connection,
             connection.transaction(),
         ):
-            if not loading.is_loaded(connection):
+            is_new = not loading.is_loaded(connection)
+            if is_new:
                 loading.create_application(connection)
                 loading.load(connection, told)
             elif not loading.is_there(connection, told):
@@ -177,10 +179,16 @@ def _application(server: "Server", found: Settings, days: int) -> "Story":
                     fix="$ demo --reset",
                     exit_code=REFUSED,
                 )
+            since = told.last_day + timedelta(days=1)
+            told = story.continued(told, clock.yesterday())
+            added = loading.load_since(connection, told, since)
         answers = sum(message.role == "assistant" for message in told.messages)
+        count = (told.last_day - told.first_day).days + 1
         words.append(
-            f"{len(told.users)} users, {len(told.agents)} agents, {answers:,} answers in {days} days"
+            f"{len(told.users)} users, {len(told.agents)} agents, {answers:,} answers in {count} days"
         )
+        if added and not is_new:
+            words.append(f"{added} of them new since the last start")
     return told
 
 
@@ -239,7 +247,7 @@ def _verify(warehouse: "Warehouse", story: "Story", page: Page) -> None:
 
     with console.step("verified against plain Python") as words:
         with warehouse.begin(Role.READER) as connection:
-            difference = verification.difference(connection, story, now=datetime.now(UTC))
+            difference = verification.difference(connection, story, now=clock.now())
         if difference:
             raise Refusal("the stored numbers are wrong", why=difference)
         words.append("every row of every grain agrees")
@@ -269,7 +277,3 @@ def _greet(server: "Server", page: Page, story: "Story") -> None:
 
 def _chapters(story: "Story") -> str:
     return "\n".join(f"    {each.first_day} to {each.last_day}  {each.sentence}" for each in story.chapters)
-
-
-def _yesterday() -> date:
-    return datetime.now(UTC).date() - timedelta(days=1)

@@ -1,12 +1,12 @@
 """`sources horizon DAY|none`: from which day on the raw rows stand, said by whoever purges them."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from usage_pipeline.cli import asked, console
-from usage_pipeline.periods import calendar
+from usage_pipeline.periods import calendar, clock
 from usage_pipeline.refusals import REFUSED, USAGE, Refusal
 from usage_pipeline.rollups.tokens import DAILY, FAMILY
 from usage_pipeline.warehouse import session
@@ -45,7 +45,7 @@ def horizon(day: date, yes: bool) -> None:
     """
     from usage_pipeline.warehouse import horizon as horizons
 
-    if day > datetime.now(UTC).date():
+    if day > clock.today():
         raise Refusal(
             f"the horizon cannot be {day}", why="it has not come yet, and today is still read",
             fix="give a day up to today", exit_code=USAGE,

@@ -14,7 +14,7 @@ from typing import Final
 import click
 
 from usage_pipeline import settings
-from usage_pipeline.cli import children, console, graphql
+from usage_pipeline.cli import children, console, graphql, logs
 from usage_pipeline.cli.lock import Lock
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.settings import Settings
@@ -66,7 +66,7 @@ class Page:
 
     def start(self, name: str, module: Sequence[str]) -> None:
         """One more process of Dagster's, with its output in a log of its own."""
-        with self.log(name).open("wb") as log:
+        with logs.opened(self.log(name)) as log:
             command = [sys.executable, "-m", *module, *self.workspace]
             self.started_at[name] = time.time()
             self.children[name] = children.start(command, log.fileno(), self.logs.parent)
@@ -128,6 +128,8 @@ class Page:
         """Stay until somebody ends us, or one of them ends by itself."""
         while True:
             self._require_alive()
+            for name in self.children:
+                logs.bound(self.log(name))
             time.sleep(1)
 
     def _require_alive(self) -> None:

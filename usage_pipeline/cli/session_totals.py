@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from usage_pipeline import settings
 from usage_pipeline.cli import console
 from usage_pipeline.refusals import ATTENTION, Refusal
 from usage_pipeline.warehouse import session
@@ -38,9 +39,11 @@ def enable(context: click.Context, what: str) -> None:
             context.exit(ATTENTION)
         session_totals.require(connection, totals)
         searches_all = session_totals.lacks_index(connection, totals, adapter)
+    settings.store(found, session_totals="on")
     console.narrate(
         f"Session totals are on{'' if wanted else ' already'}:"
         f" the asset session_totals may write {totals.table}.{totals.column}, and nothing else there."
+        " Where Dagster runs already, reload its definitions."
     )
     if searches_all:
         table, column = totals.searched
@@ -69,6 +72,7 @@ def disable(context: click.Context, what: str) -> None:
                 why="the right to write was granted by a login that this one cannot act for",
                 fix=f"let that login revoke update on {totals.table}",
             )
+    settings.store(found, session_totals="off")
     console.narrate(f"Session totals are off{'' if wanted else ' already'}.")
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from usage_pipeline import settings
 from usage_pipeline.cli import console, horizon, session_totals
+from usage_pipeline.periods import clock
 from usage_pipeline.refusals import ATTENTION, USAGE, Refusal
 from usage_pipeline.rollups.tokens import FAMILY
 from usage_pipeline.warehouse import session
@@ -64,7 +65,7 @@ sources.add_command(horizon.horizon)
 def start(day: date) -> None:
     """Move the first day that has a partition."""
     found = settings.load()
-    if not settings.EARLIEST_START <= day <= datetime.now(UTC).date():
+    if not settings.EARLIEST_START <= day <= clock.today():
         raise Refusal(
             f"{day} cannot be the first day",
             why=f"it must lie between {settings.EARLIEST_START} and today",

@@ -23,6 +23,11 @@ def variables(found: Settings) -> dict[str, str]:
     return given
 
 
+def verb(found: Settings) -> str:
+    """What starts this stack: `up` refuses the demo's."""
+    return "demo" if found.is_demo else "up"
+
+
 def prepare(found: Settings) -> dict[str, str]:
     """Dagster's home with its file, unless it is an operator's, and the variables in this process."""
     if ignored := settings.ignored_instance(found):

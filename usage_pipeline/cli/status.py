@@ -3,14 +3,15 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import click
 
 from usage_pipeline import settings
-from usage_pipeline.cli import automation, backfill_words, console, graphql, lock
+from usage_pipeline.cli import automation, backfill_words, console, graphql, lock, stack
 from usage_pipeline.cli.lock import Holder
+from usage_pipeline.periods import clock
 from usage_pipeline.refusals import ATTENTION, Refusal
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import backfills, dagster_instance, embedded, policy
@@ -81,7 +82,8 @@ def _failed(reason: str) -> Part:
 
 def _stack(found: Settings, holder: Holder | None) -> Part:
     if holder is None:
-        return Part(f"does not run in {found.home}", {"running": False})
+        starts = f"{settings.program()} {stack.verb(found)}"
+        return Part(f"does not run in {found.home}: {starts}", {"running": False, "start": starts})
     since = f"{holder.since:%Y-%m-%d %H:%M} UTC"
     return Part(
         f"`{holder.verb}` runs in {found.home}: process {holder.pid} since {since}",
@@ -187,7 +189,7 @@ def _computed(found: Settings, warehouse: Warehouse) -> Part:
     """From the ledger: the first and the newest day, and how many of those up to yesterday are missing."""
     from usage_pipeline.serving import tokens
 
-    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    yesterday = clock.yesterday()
     with warehouse.begin(Role.READER) as connection:
         begins, newest = policy.known(connection).first_day, tokens.latest_day(connection)
         if newest is None:

@@ -16,8 +16,11 @@ from usage_pipeline.periods.calendar import midnight
 HOUR_WEIGHTS: Final = (2, 1, 1, 1, 1, 2, 4, 8, 14, 18, 19, 16, 12, 15, 18, 18, 15, 11, 8, 7, 7, 6, 5, 4)
 ANSWERS_PER_SITTING: Final = 4
 CONTINUED_RATIO: Final = 0.22
-ANONYMOUS_RATIO: Final = 0.03
-WITHOUT_SESSION_RATIO: Final = 0.005
+# One new conversation in so many. Counted, not drawn, and short: by chance a fifth of a Sunday's answers
+# would belong to no known user, and the demo would begin with a warning.
+GUEST_EVERY: Final = 33
+WITHOUT_SESSION_EVERY: Final = 200
+STRANGERS_ANSWERS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class _Conversation:
     id: UUID
     asker_id: UUID
     agent: Agent
+    has_owner: bool
 
 
 @dataclass(slots=True)
@@ -40,6 +44,7 @@ class Chat:
     messages: list[Message] = field(default_factory=list)
     late_messages: list[Message] = field(default_factory=list)
     latest: dict[UUID, _Conversation] = field(default_factory=dict)
+    begun: int = 0
     shapes: Iterator[Shape] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -52,6 +57,7 @@ class Chat:
         people = self.rng.choices(tuple(ranks), [1 / rank for rank in ranks.values()], k=len(lengths))
         for started_at, person, length in zip(self._starts(day, len(lengths)), people, lengths, strict=True):
             conversation = self._conversation(person, started_at)
+            length = length if conversation.has_owner else min(length, STRANGERS_ANSWERS)
             self.messages.extend(self._talk(conversation, started_at, length, self._end(conversation)))
 
     def live_offline(self, day: date, answer_count: int) -> None:
@@ -76,17 +82,20 @@ class Chat:
         return self._begin(person, started_at)
 
     def _begin(self, person: User, started_at: datetime) -> _Conversation:
-        chance = self.rng.random()
-        anonymous = chance < ANONYMOUS_RATIO
+        self.begun += 1
+        is_guest = self.begun % GUEST_EVERY == 0
+        has_session = self.begun % WITHOUT_SESSION_EVERY != 0
+        owner_id = None if is_guest or not has_session else person.id
         # A guest writes under an id that no account has; the session then names no user.
-        asker_id = cast.random_id(self.rng) if anonymous else person.id
-        begun = _Conversation(cast.random_id(self.rng), asker_id, self._agent(started_at))
-        if chance < 1 - WITHOUT_SESSION_RATIO:
-            owner_id = None if anonymous else person.id
+        asker_id = cast.random_id(self.rng) if is_guest else person.id
+        begun = _Conversation(
+            cast.random_id(self.rng), asker_id, self._agent(started_at), owner_id is not None
+        )
+        if has_session:
             session_id = cast.random_id(self.rng)
             self.sessions.append(Session(session_id, begun.id, owner_id, begun.agent.id, started_at))
-            if owner_id is not None:
-                self.latest[owner_id] = begun
+        if owner_id is not None:
+            self.latest[owner_id] = begun
         return begun
 
     def _agent(self, at: datetime) -> Agent:

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from importlib.resources import files
 from uuid import NAMESPACE_DNS, UUID, uuid5
 
@@ -11,6 +11,7 @@ import psycopg
 
 from usage_pipeline.demo.application import Message
 from usage_pipeline.demo.story import Story
+from usage_pipeline.periods.calendar import midnight
 
 CONTENTS = {
     "user": json.dumps({"text": "Could you look at this for me?"}),
@@ -40,7 +41,20 @@ def load(connection: psycopg.Connection, story: Story) -> None:
     _copy(connection, "copy_user_roles.sql", ((user.id, _role_id(user.role)) for user in story.users))
     _copy(connection, "copy_agents.sql", ((agent.id, agent.name) for agent in story.agents))
     _copy(connection, "copy_sessions.sql", _session_rows(story))
-    _copy(connection, "copy_messages.sql", ((*_message(each), each.created_at) for each in story.messages))
+    _copy(connection, "copy_messages.sql", _message_rows(story))
+
+
+def load_since(connection: psycopg.Connection, story: Story, since: date) -> int:
+    """Adds the days from `since` on that are not there yet, in the caller's transaction; how many.
+
+    A day comes whole and after the days before it, so the newest one that is there tells which are missing.
+    """
+    last_of_day = {at.date(): each for each in story.messages if (at := each.created_at)}
+    there = (day for day, last in last_of_day.items() if day >= since and _holds(connection, last))
+    first = max((day + timedelta(days=1) for day in there), default=since)
+    _copy(connection, "copy_sessions.sql", _session_rows(story, first))
+    _copy(connection, "copy_messages.sql", _message_rows(story, first))
+    return max(0, (story.last_day - first).days + 1)
 
 
 def load_late(connection: psycopg.Connection, story: Story) -> None:
@@ -78,13 +92,25 @@ def _role_id(name: str) -> UUID:
     return uuid5(NAMESPACE_DNS, f"{name}.roles.example.com")
 
 
-def _session_rows(story: Story) -> Iterable[Sequence[object]]:
+def _session_rows(story: Story, since: date = date.min) -> Iterable[Sequence[object]]:
     counts = Counter(message.conversation_id for message in story.messages)
     last_active = _last_active(story.messages)
     for session in story.sessions:
         key, started_at = session.conversation_id, session.started_at
+        if not _is_since(started_at, since):
+            continue
         active_at = last_active.get(key, started_at)
         yield session.id, key, session.user_id, session.agent_id, counts[key], started_at, active_at
+
+
+def _message_rows(story: Story, since: date = date.min) -> Iterable[Sequence[object]]:
+    for message in story.messages:
+        if _is_since(message.created_at, since):
+            yield *_message(message), message.created_at
+
+
+def _is_since(at: datetime | None, day: date) -> bool:
+    return day == date.min or (at is not None and at >= midnight(day))
 
 
 def _last_active(messages: Iterable[Message]) -> dict[UUID, datetime]:

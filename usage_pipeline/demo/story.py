@@ -2,6 +2,7 @@
 
 A launch week, an agent that is deleted, a person who leaves, a quiet holiday, and messages that come in
 late: `chapters` says when. What is late stands apart, for whoever loads the story to bring it afterwards.
+Later days are added by `continued()`, which changes nothing of the days before them.
 """
 
 import gc
@@ -31,6 +32,7 @@ class Story:
 
     first_day: date
     last_day: date
+    seed: int
     chapters: tuple[Chapter, ...]
     users: tuple[User, ...]
     agents: tuple[Agent, ...]
@@ -64,12 +66,36 @@ def tell(last_day: date, days: int = 400, seed: int = 42) -> Story:
         return Story(
             first_day,
             last_day,
+            seed,
             told,
             users,
             agents=tuple(agent for agent in agents if agent.id not in gone),
             sessions=tuple(_remembered(session, gone) for session in chat.sessions),
             messages=_in_order(chat.messages),
             late_messages=_in_order(chat.late_messages),
+        )
+
+
+def continued(told: Story, last_day: date) -> Story:
+    """The story with the days since, up to `last_day`; no chapter begins in them.
+
+    Each new day ends at its midnight, so that it is the same however many days follow it.
+    """
+    if last_day <= told.last_day:
+        return told
+    rng = Random(f"{told.seed} continued")  # noqa: S311
+    gone = _gone(told.chapters, told.users, told.agents)
+    chat = Chat(rng, told.users, told.agents, midnight(told.last_day), gone)
+    with _without_collection():
+        for offset in range(1, (last_day - told.last_day).days + 1):
+            day = told.last_day + timedelta(days=offset)
+            chat.end = midnight(day + timedelta(days=1))
+            chat.live(day, _answer_count(rng, (), day, 0))
+        return replace(
+            told,
+            last_day=last_day,
+            sessions=told.sessions + tuple(chat.sessions),
+            messages=told.messages + _in_order(chat.messages),
         )
 
 

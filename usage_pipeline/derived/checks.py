@@ -27,8 +27,10 @@ def ladder(step: Step) -> Check:
         "check_ladder",
         f"Each user's row is the sum of {below}: messages, tokens; conversations up to the sum.",
         f"rows were altered past the runs. Look at the checks of {below} first; once they are green, compute "
-        "these periods again.",
+        "these periods again; of sealed ones the command shows first what changes, and asks.",
         checks.AGAIN,
+        checks.RESTATED,
         room="derived.sql",
         binds={"below": below, "below_grain": step.below.value, "most_rows": checks.MOST_ROWS},
+        again={},
     )

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import dagster as dg
 
+from usage_pipeline import refusals
 from usage_pipeline.rollups import catalogue
 
 Bind: TypeAlias = str | int
@@ -17,17 +18,24 @@ class Check:
 
     The statement returns a row for each period it looked at: `period_start`; `verdict`: holds, broken or
     skipped; `why`, in words; then numbers, which the page adds up and plots. It is given `rollup`, `grain`,
-    `window_start`, `window_end`, and the binds of the check.
+    `window_start`, `window_end`, and the binds of the check. A period that it calls `is_sealed` needs
+    `fix_sealed`. Without a fix no command of ours helps, and `when_red` is the end of the line.
+
+    Where it judges the periods of a run, those that it found broken before are looked at again after every
+    other run, with the binds `again`, until they hold: else a run over other days would clear them. None:
+    it judges the newest state, whatever the run was over.
     """
 
     name: str
     statement: str
     meaning: str
     when_red: str
-    fix: str
+    fix: str = ""
+    fix_sealed: str = ""
     severity: dg.AssetCheckSeverity = dg.AssetCheckSeverity.ERROR
     room: str = "rollups.sql"
     binds: Mapping[str, Bind] = field(default_factory=dict)
+    again: Mapping[str, Bind] | None = None
 
     def spec(self, asset: str) -> dg.AssetCheckSpec:
         """As Dagster's page shows it; nothing waits for it: a wrong number is refused where it is stored."""
@@ -35,6 +43,6 @@ class Check:
             self.name,
             asset=asset,
             blocking=False,
-            description=f"{self.meaning}\n\nWhen it is red: {self.when_red}",
+            description=f"{self.meaning}\n\nWhen it is red: {refusals.as_typed(self.when_red)}",
             metadata={"sql": catalogue.shown(self.room, [self.statement])},
         )

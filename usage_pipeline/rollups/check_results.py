@@ -1,27 +1,30 @@
 """What a check says: a line with periods, numbers and the command; a small table, and numbers to plot."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 import dagster as dg
 
 from usage_pipeline import settings
-from usage_pipeline.periods import calendar, partitions
+from usage_pipeline.periods import calendar, clock, partitions
 from usage_pipeline.periods.calendar import Window
-from usage_pipeline.refusals import Refusal
+from usage_pipeline.refusals import Refusal, as_typed
+from usage_pipeline.rollups import check_memory
 from usage_pipeline.rollups.check import Check
 from usage_pipeline.rollups.rollup import Rollup
 
 Row: TypeAlias = Mapping[str, Any]
 SHOWN: Final = 20
 _NAMED: Final = 3
-_WORDS: Final = ("period_start", "verdict", "why")
+_WORDS: Final = ("period_start", "verdict", "why", "is_sealed")
 
 
-def of_rows(check: Check, rollup: Rollup, rows: Sequence[Row]) -> dg.AssetCheckResult:
-    """What was found, of every period that was looked at."""
+def of_rows(
+    check: Check, rollup: Rollup, rows: Sequence[Row], waiting: Sequence[datetime] = ()
+) -> dg.AssetCheckResult:
+    """What was found, of every period that was looked at; `waiting`: broken before, and not looked at now."""
     broken, skipped = (
         [row for row in rows if row["verdict"] == verdict] for verdict in ("broken", "skipped")
     )
@@ -30,24 +33,28 @@ def of_rows(check: Check, rollup: Rollup, rows: Sequence[Row]) -> dg.AssetCheckR
         "periods_looked_at": len(looked_at), "periods_broken": len(broken), "periods_skipped": len(skipped),
     }  # fmt: skip
     table = {"broken": _table(rollup, broken)} if broken else {}
+    remembered = [*(row["period_start"] for row in broken), *waiting] if check.again is not None else []
     return dg.AssetCheckResult(
-        passed=not broken,
+        passed=not (broken or waiting),
         asset_key=rollup.name,
         check_name=check.name,
         severity=check.severity,
-        description=_broken(check, rollup, broken) if broken else _fine(looked_at, skipped),
-        metadata={**counts, **_numbers(looked_at), **table},
+        description=_broken(check, rollup, broken) if broken else _fine(looked_at, skipped, waiting),
+        metadata={**counts, **_numbers(looked_at), **table, **check_memory.metadata(remembered)},
     )
 
 
-def of_refusal(check: Check, rollup: Rollup, refusal: Refusal) -> dg.AssetCheckResult:
-    """It could not look: nothing is known to be wrong, and nothing to be right."""
+def of_refusal(
+    check: Check, rollup: Rollup, refusal: Refusal, waiting: Sequence[datetime] = ()
+) -> dg.AssetCheckResult:
+    """It could not look: nothing new is known to be wrong, and nothing to be right."""
     return dg.AssetCheckResult(
         passed=False,
         asset_key=rollup.name,
         check_name=check.name,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"it could not be looked at: {refusal.line(settings.program())}",
+        metadata=check_memory.metadata(waiting),
     )
 
 
@@ -71,12 +78,15 @@ def _broken(check: Check, rollup: Rollup, broken: Sequence[Row]) -> str:
     named = [_key(rollup, row) for row in others[:_NAMED]]
     more = [f"{len(others) - _NAMED:,} more"] if len(others) > _NAMED else []
     also = f"; also {', '.join([*named, *more])}" if named else ""
-    refusal = Refusal(f"{_key(rollup, first)}: {first['why']}{also}", fix=_fix(check, rollup, broken))
-    return refusal.line(settings.program())
+    what, fix = f"{_key(rollup, first)}: {first['why']}{also}", _fix(check, rollup, broken)
+    means = "" if fix else as_typed(check.when_red, settings.program())
+    return Refusal(what, why=means, fix=fix).line(settings.program())
 
 
-def _fine(looked_at: Sequence[Row], skipped: Sequence[Row]) -> str:
+def _fine(looked_at: Sequence[Row], skipped: Sequence[Row], waiting: Sequence[datetime]) -> str:
     """What one row says, or how many hold; and what was not looked at."""
+    if waiting:
+        return f"{len(waiting):,} periods that were broken are not looked at again yet: the next runs do"
     left = f"{len(skipped):,} not looked at: {skipped[0]['why']}" if skipped else ""
     if not looked_at:
         return left or "no period of the run stands computed: there is nothing to look at"
@@ -86,11 +96,19 @@ def _fine(looked_at: Sequence[Row], skipped: Sequence[Row]) -> str:
 
 
 def _fix(check: Check, rollup: Rollup, broken: Sequence[Row]) -> str:
-    """The command over all of these periods, within the days that a verb takes."""
-    windows = [_window(rollup, row) for row in broken]
+    """The commands over all of these periods: a run refuses to make a sealed one anew that was altered."""
+    sealed = [row for row in broken if row.get("is_sealed") and check.fix_sealed]
+    others = [row for row in broken if row not in sealed]
+    fixes = ((check.fix_sealed, sealed), (check.fix, others))
+    return "; then ".join(_command(fix, rollup, rows) for fix, rows in fixes if fix and rows)
+
+
+def _command(fix: str, rollup: Rollup, rows: Sequence[Row]) -> str:
+    """Within the days that a verb takes."""
+    windows = [_window(rollup, row) for row in rows]
     first = max(min(windows).start.date(), settings.load().start or date.min)
-    last = min(max(windows).last_day, max(first, datetime.now(UTC).date()))
-    return check.fix.format(asset=rollup.name, first=first, last=last, after=last + timedelta(days=1))
+    last = min(max(windows).last_day, max(first, clock.today()))
+    return fix.format(asset=rollup.name, first=first, last=last, after=last + timedelta(days=1))
 
 
 def _table(rollup: Rollup, broken: Sequence[Row]) -> dg.TableMetadataValue:

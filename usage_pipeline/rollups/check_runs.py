@@ -1,15 +1,18 @@
 """A run of checks: the periods of its asset's run, one statement a check, nothing written."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from operator import itemgetter
 from typing import Final
 
 import dagster as dg
+from sqlalchemy import Connection
 
 from usage_pipeline.periods import calendar, partitions
 from usage_pipeline.periods.calendar import Window
 from usage_pipeline.refusals import Refusal
-from usage_pipeline.rollups import check_results, runs
-from usage_pipeline.rollups.check import Check
+from usage_pipeline.rollups import check_memory, check_results, runs
+from usage_pipeline.rollups.check import Bind, Check
 from usage_pipeline.rollups.rollup import Rollup
 from usage_pipeline.warehouse import statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
@@ -17,6 +20,8 @@ from usage_pipeline.warehouse.connections import Role, Warehouse
 _PARTITION_TAG: Final = "dagster/partition"
 _NEWEST: Final = 14
 """So many periods are looked at where no run names any."""
+_MOST_AGAIN: Final = 31
+"""Of those that were broken before so many are looked at again by one run; the others stay red till then."""
 
 
 def of_asset(rollup: Rollup, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
@@ -31,11 +36,10 @@ def of_asset(rollup: Rollup, checks: Sequence[Check]) -> dg.AssetChecksDefinitio
         context: dg.AssetCheckExecutionContext, warehouse: dg.ResourceParam[Warehouse]
     ) -> Iterator[dg.AssetCheckResult]:
         wanted = {each.name for each in context.selected_asset_check_keys}
-        tags = context.run.tags
         runs.take_up(context, warehouse)
         for each in checks:
             if each.name in wanted:
-                yield result(warehouse, rollup, each, tags)
+                yield result(context.instance, warehouse, rollup, each, context.run.tags)
 
     return look
 
@@ -50,7 +54,8 @@ def run(
     try:
         return runs.run(context, warehouse, rollup)
     except runs.Incomplete as incomplete:
-        found = (result(warehouse, rollup, each, context.run.tags) for each in checks)
+        tags = context.run.tags
+        found = [result(context.instance, warehouse, rollup, each, tags) for each in checks]
         incomplete.looked_at = [check_results.evaluation(each) for each in found]
         for each in incomplete.looked_at:
             context.instance.report_runless_asset_event(each)
@@ -58,30 +63,46 @@ def run(
 
 
 def result(
-    warehouse: Warehouse, rollup: Rollup, check: Check, tags: Mapping[str, str]
+    instance: dg.DagsterInstance, warehouse: Warehouse, rollup: Rollup, check: Check, tags: Mapping[str, str]
 ) -> dg.AssetCheckResult:
-    """One check; that it could not look is a warning, because what the run computed stands."""
+    """One check; that it could not look is a warning, because what the run computed stays."""
+    before = [] if check.again is None else check_memory.before(instance, rollup, check)
     try:
-        return check_results.of_rows(check, rollup, _rows(warehouse, rollup, check, tags))
+        with warehouse.begin(Role.READER) as connection:
+            rows = _rows(connection, rollup, check, _asked(rollup, tags) or _newest(connection, rollup))
+            seen = {row["period_start"] for row in rows if row["verdict"] != "skipped"}
+            unseen = [start for start in before if start not in seen]
+            rows += _again(connection, rollup, check, unseen[:_MOST_AGAIN])
     except Refusal as refusal:
-        return check_results.of_refusal(check, rollup, refusal)
+        return check_results.of_refusal(check, rollup, refusal, before)
+    rows.sort(key=itemgetter("period_start"))
+    return check_results.of_rows(check, rollup, rows, unseen[_MOST_AGAIN:])
+
+
+def _again(
+    connection: Connection, rollup: Rollup, check: Check, starts: Collection[datetime]
+) -> list[check_results.Row]:
+    """Each by itself: they may lie anywhere."""
+    windows = [calendar.window(rollup.grain, start.date()) for start in starts]
+    return [row for each in windows for row in _rows(connection, rollup, check, each, **(check.again or {}))]
 
 
 def _rows(
-    warehouse: Warehouse, rollup: Rollup, check: Check, tags: Mapping[str, str]
+    connection: Connection, rollup: Rollup, check: Check, whole: Window, **binds: Bind
 ) -> list[check_results.Row]:
-    with warehouse.begin(Role.READER) as connection:
-        whole = _asked(rollup, tags) or Window(
-            *statements.run(
-                connection, "rollups.sql", "newest_periods", rollup=rollup.name, most=_NEWEST
-            ).one()
-        )
-        found = statements.run(
-            connection, check.room, check.statement,
-            rollup=rollup.name, grain=rollup.grain.value, window_start=whole.start, window_end=whole.end,
-            **check.binds,
-        )  # fmt: skip
-        return [dict(row) for row in found.mappings()]
+    found = statements.run(
+        connection, check.room, check.statement,
+        rollup=rollup.name, grain=rollup.grain.value, window_start=whole.start, window_end=whole.end,
+        **{**check.binds, **binds},
+    )  # fmt: skip
+    return [dict(row) for row in found.mappings()]
+
+
+def _newest(connection: Connection, rollup: Rollup) -> Window:
+    """Of a check that is launched alone."""
+    return Window(
+        *statements.run(connection, "rollups.sql", "newest_periods", rollup=rollup.name, most=_NEWEST).one()
+    )
 
 
 def _asked(rollup: Rollup, tags: Mapping[str, str]) -> Window | None:

@@ -9,7 +9,7 @@ from usage_pipeline.rollups.check import Check
 
 _WARN: Final = dg.AssetCheckSeverity.WARN
 AGAIN: Final = "$ backfill {asset} --from {first} --to {last}"
-_LOOK_AT_SOURCE: Final = "$ sources"
+RESTATED: Final = '$ restate {asset} --from {first} --to {last} --reason "altered" --accept-loss'
 MOST_ROWS: Final = 50_000
 """Once so many are read a check that reads rows looks no further: it costs the same however long the run."""
 
@@ -18,18 +18,22 @@ OF_EVERY_GRAIN: Final = (
         "conservation",
         "check_conservation",
         "Every answer of the source is stored once, as what it reported, under its user or nobody.",
-        "somebody altered rows or the ledger: a run stores nothing that does not add up. Compute the periods "
-        "again; if that is refused, `usage-pipeline migrate status` tells whether a function was altered.",
+        "somebody altered rows or the ledger: a run stores nothing that does not add up. The command "
+        "computes the periods again; of sealed ones it first shows what their source says, and asks. "
+        "`$ migrate status` reports a function that was altered.",
         AGAIN,
+        RESTATED,
+        again={},
     ),
     Check(
         "sealed_unchanged",
         "check_sealed_unchanged",
         "Sealed rows are those that were sealed: of the run's newest periods, and of others in turn.",
-        "somebody altered rows past the seal. The command shows what their source says; without --dry-run it "
-        "makes them so and records each change. Where the source is gone, restore them from a backup.",
-        '$ restate {asset} --from {first} --to {last} --reason "altered" --accept-loss --dry-run',
+        "somebody altered rows past the seal. The command shows what their source says, asks, then makes "
+        "them so and records each change. Where the source is gone, restore them from a backup.",
+        RESTATED,
         binds={"most_periods": 31, "most_rows": MOST_ROWS},
+        again={"most_periods": 0},
     ),
 )
 
@@ -38,7 +42,7 @@ OF_DAYS: Final = (
         "yesterday_is_there",
         "check_yesterday_is_there",
         "Yesterday, by the database's clock, is computed to its end; until 4:00 UTC the day before.",
-        "the nightly run is off, failed or came too early. `usage-pipeline status` tells what runs.",
+        "the nightly run is off, failed or came too early. `$ status` reports what runs.",
         AGAIN,
     ),
     Check(
@@ -55,29 +59,26 @@ OF_DAYS: Final = (
         "check_source_fresh",
         "The source holds messages, and is not silent for twice as long as it usually is and for more than a "
         "day.",
-        "the application stopped writing, or writes elsewhere, or its rows are gone; the command shows which "
-        "tables are read.",
-        _LOOK_AT_SOURCE,
-        _WARN,
+        "the application stopped writing, or writes elsewhere, or its rows are gone: `$ sources` shows which "
+        "tables are read",
+        severity=_WARN,
     ),
     Check(
         "unmetered_share",
         "check_share",
-        "Answers without tokens are as rare as on the 28 days before.",
-        "the application stopped reporting tokens, or reports them in another form. The command counts the "
-        "answers of the last week by form; once it is mended there, compute the days again.",
-        _LOOK_AT_SOURCE,
-        _WARN,
+        "On the newest day that is complete, answers without tokens are as rare as on the 28 days before.",
+        "the application reports tokens for fewer or more of its answers, or in another form: `$ sources` "
+        "counts the answers of the last week by form",
+        severity=_WARN,
         binds={"share": "unmetered_rows"},
     ),
     Check(
         "unattributed_share",
         "check_share",
-        "Answers that belong to nobody known are as rare as on the 28 days before.",
-        "sessions come without a user, or later than their answers; once they are there, compute the days "
-        "again.",
-        AGAIN,
-        _WARN,
+        "On the newest day that is complete, answers of unknown users are as rare as on the 28 days before.",
+        "their conversations have no session with a user: to compute the day again helps only where such "
+        "sessions have arrived since",
+        severity=_WARN,
         binds={"share": "unattributed_rows"},
     ),
 )

@@ -21,8 +21,8 @@ from usage_pipeline.warehouse.connections import Role, Warehouse
 
 _NAMED: Final = 5
 _WHEN_RED: Final = (
-    "When it is red: the run names what is in the way. While it is off, "
-    "`usage-pipeline sources enable session-totals`; what the application holds: run it again later."
+    "When it is red: the run names what is in the way. Rows that the application holds: run it again later. "
+    "What is off: `usage-pipeline sources enable session-totals`."
 )
 
 
@@ -62,9 +62,9 @@ def session_totals(first_day: date) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         """Tokens of each conversation that the day touched, kept true in the application's own session table.
 
-        Off until `usage-pipeline sources enable session-totals`; a run before that fails and writes nothing.
-        The number is that of all answers of the conversation, of every day. No other column and no other row
-        is written; what the column cannot hold is not changed, and reported.
+        Off until `usage-pipeline sources enable session-totals`: before that nothing runs it. The number
+        is that of all answers of the conversation, of every day. No other column and no other row is written;
+        what the column cannot hold is not changed, and reported.
         """
         days = runs.days_of(context)
         runs.take_up(context, warehouse)
@@ -86,6 +86,13 @@ def session_totals(first_day: date) -> dg.AssetsDefinition:
         return dg.MaterializeResult()
 
     return compute
+
+
+def off_spec(totals: dg.AssetsDefinition) -> dg.AssetSpec:
+    """While it is off the page shows it and what switches it on, and *Materialize all* leaves it out."""
+    return totals.get_asset_spec().replace_attributes(
+        deps=[*specs.keys("tokens")], partitions_def=None, automation_condition=None
+    )
 
 
 def _keep(warehouse: Warehouse, whole: Window) -> tuple[Mapping[datetime, Sequence[UUID]], Kept]:

@@ -83,6 +83,9 @@ def totals(found: Settings, warehouse: Warehouse) -> Finding:
             return Finding(True, "this source has no column for them")
         state = session_totals.read(connection, adapter.session_totals)
     column = f"{state.table_name}.{state.column_name}"
+    if state.is_enabled != found.session_totals:
+        here, there = ("on", "off") if found.session_totals else ("off", "on")
+        return Finding(False, f"{here} in the settings, {there} in the database", session_totals.ENABLE)
     if not state.is_enabled:
         return Finding(True, f"off; {column} is not written")
     if refusal := state.obstacle or state.lack:

@@ -11,7 +11,9 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -71,6 +73,7 @@ def test_a_demo_from_its_first_start_to_its_last(checkout: Checkout) -> None:
             assert said.count(f"the demo leaves {instance} alone") == 1
             assert list(instance.iterdir()) == []
             assert "Warning" not in said
+            assert "  tokens_" not in said.partition("What the data tell")[0], "a fresh demo is green"
             assert foreign.read_text() == "THEIRS=1\n"
             assert "it lacks" in said
             second = checkout.usage_pipeline("demo", "--once")
@@ -89,11 +92,12 @@ def test_a_demo_from_its_first_start_to_its_last(checkout: Checkout) -> None:
     periods = r"\d days, \d weeks?, \d months? and \d years?"
     assert re.search(rf"✓ backfill · {periods} · 0 rows written", again.said), "only what may have changed"
     assert "late batch" not in again.said
+    assert "demo: usage-pipeline demo" in checkout.usage_pipeline("status").out
     assert foreign.stat().st_mode & 0o777 == 0o600
     assert (checkout.folder / ".usage" / "current").read_text() == ".usage/demo\n"
     other = checkout.usage_pipeline("demo", "--once", "--days", "20")
     assert other.code == 4
-    assert "has 400 days" in other.said
+    assert "was made with 400 days" in other.said
     assert "demo --reset --days 20" in other.said
     over = checkout.usage_pipeline("demo", "--once", "--reset", "--days", "60")
     assert over.code == 0, over.said
@@ -107,6 +111,36 @@ def test_a_demo_from_its_first_start_to_its_last(checkout: Checkout) -> None:
     assert moved.code == 4
     assert "holds the data of another demo" in moved.said.splitlines()[-1]
     assert checkout.processes() == {}
+
+
+def test_a_demo_goes_on_days_later(checkout: Checkout) -> None:
+    """One that ends on the day it was made grows older than every command of the README."""
+    made = checkout.demo_days_ago(3, "--days", "20")
+    assert made.code == 0, made.said
+    stored = (
+        "select user_id, period_start, xmin::text from usage.user_token_usage where period_type = 'daily'"
+    )
+    before = rows(checkout, stored)
+    first_day, last_day = (min(day for _, day, _ in before), max(day for _, day, _ in before))
+    again = checkout.usage_pipeline("demo", "--once")
+    assert again.code == 0, again.said
+    assert "answers in 23 days · 3 of them new since the last start" in again.said
+    assert "every row of every grain agrees" in again.said
+    assert re.search(r"every period · 23 days · \d weeks", again.said)
+    assert "late batch" not in again.said
+    assert "  tokens_" not in again.said, "a fresh demo is green, and one that went on"
+    after = rows(checkout, stored)
+    assert before <= after
+    assert (min(day for _, day, _ in after), max(day for _, day, _ in after)) == (
+        first_day, last_day + timedelta(days=3)
+    )  # fmt: skip
+
+
+def rows(checkout: Checkout, query: str) -> set[tuple[Any, ...]]:
+    """What the stopped demo's database holds."""
+    server = embedded.of(checkout.demo_home)
+    with embedded.held(server), server.connect(embedded.DATABASE) as connection:
+        return set(connection.execute(query.encode()).fetchall())
 
 
 def test_a_clone_where_a_deleted_one_was_starts_anew(checkout: Checkout) -> None:

@@ -482,9 +482,11 @@ def test_a_server_that_is_too_old(examine: Examine, monkeypatch: pytest.MonkeyPa
 
 
 def test_session_totals_that_can_no_longer_be_kept(
-    verbs: Verbs, server: Server, database: str, owner: psycopg.Connection, examine: Examine
-) -> None:
+    verbs: Verbs, server: Server, database: str, owner: psycopg.Connection, examine: Examine, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     given = {"USAGE_DATABASE_URL": url_of(server, database), "USAGE_START": str(START)}
+    monkeypatch.setenv("USAGE_HOME", str(tmp_path))
     owner.execute(f"drop index {MESSAGES}_conversation".encode())
     assert examine().ill == [], "nothing searches by it"
     assert verbs("sources", "enable", "session-totals", **given).code == 0
@@ -492,6 +494,9 @@ def test_session_totals_that_can_no_longer_be_kept(
     assert found.ill == ["indexes"]
     follow(verbs, "", found.fix("indexes"), owner)
     assert examine().found("session totals") == f"on; {SESSIONS}.total_tokens_used is kept true"
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setenv("USAGE_SESSION_TOTALS", "off")
+        assert examine().found("session totals") == "off in the settings, on in the database"
     owner.execute(
         b"create function public.touch() returns trigger language plpgsql as 'begin return new; end'"
     )

@@ -39,9 +39,9 @@ def compute(warehouse: Warehouse, first_day: date, last_day: date) -> int:
     return sum(tokens.DAILY.compute(warehouse, period, "test").changed for period in periods)
 
 
-def difference(warehouse: Warehouse, told: Story) -> str | None:
+def difference(warehouse: Warehouse, told: Story, now: datetime = NOW) -> str | None:
     with warehouse.begin(Role.READER) as connection:
-        return verification.difference(connection, told, now=NOW, grains=[Grain.DAILY])
+        return verification.difference(connection, told, now=now, grains=[Grain.DAILY])
 
 
 def column(connection: psycopg.Connection, query: bytes, *binds: object) -> Sequence[object]:
@@ -110,3 +110,23 @@ def test_a_story_is_told_from_another(connection: psycopg.Connection, told: Stor
     assert not loading.is_there(connection, story.tell(LAST_DAY, 36))
     assert not loading.is_there(connection, story.tell(LAST_DAY + timedelta(days=1), 35))
     assert loading.is_late_there(connection, story.tell(LAST_DAY, 1))
+
+
+def test_a_later_start_adds_the_days_since(
+    warehouse: Warehouse, connection: psycopg.Connection, told: Story
+) -> None:
+    """What was there stays, row by row, and nothing comes twice, whenever it is started."""
+    since = LAST_DAY + timedelta(days=1)
+    loading.load_late(connection, told)
+    rows = b"select xmin::text, id from public.chat_messages_v2 order by id"
+    sessions = b"select xmin::text, id from public.conversation_sessions order by id"
+    before = {*connection.execute(rows).fetchall(), *connection.execute(sessions).fetchall()}
+    assert loading.load_since(connection, told, since) == 0
+    for ahead, added in ((3, 3), (3, 0), (8, 5)):
+        later = story.continued(told, LAST_DAY + timedelta(days=ahead))
+        assert loading.load_since(connection, later, since) == added
+        assert loading.is_there(connection, told)
+    after = {*connection.execute(rows).fetchall(), *connection.execute(sessions).fetchall()}
+    assert before < after
+    compute(warehouse, later.first_day, later.last_day)
+    assert difference(warehouse, later, NOW + timedelta(days=8)) is None

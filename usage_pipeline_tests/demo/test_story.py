@@ -201,3 +201,43 @@ def test_the_same_arguments_tell_the_same_story() -> None:
         for seed in ("1", "2")
     ]  # fmt: skip
     assert told[0] == told[1] == f"{story.tell(LAST_DAY, 20)}\n"
+
+
+def test_a_story_goes_on_without_a_change_to_what_was(told: Story) -> None:
+    """Restarted after three days, then after ten: a row that moved would be an oracle that is wrong."""
+    three, ten = (story.continued(told, LAST_DAY + timedelta(days=count)) for count in (3, 10))
+    assert (ten.first_day, ten.last_day) == (told.first_day, LAST_DAY + timedelta(days=10))
+    for shorter, longer in ((told, three), (three, ten)):
+        assert longer.messages[: len(shorter.messages)] == shorter.messages
+        assert longer.sessions[: len(shorter.sessions)] == shorter.sessions
+    assert (ten.late_messages, ten.users, ten.agents) == (told.late_messages, told.users, told.agents)
+    counts = Counter(map(day_of, answers(ten.messages)))
+    assert min(counts[LAST_DAY + timedelta(days=number)] for number in range(1, 11)) > 100
+    assert story.continued(told, LAST_DAY) == told
+    assert story.continued(told, LAST_DAY - timedelta(days=1)) == told, "a clock that was set back"
+
+
+def test_who_is_gone_stays_gone_while_the_story_goes_on(told: Story) -> None:
+    later = story.continued(told, LAST_DAY + timedelta(days=30))
+    added = later.messages[len(told.messages) :]
+    leaver = next(user.id for user in told.users if user.full_name == chapters.WHO_LEAVES)
+    assert leaver not in {each.sender_user_id for each in added}
+    assert {each.sender_agent_id for each in answers(added)} == {each.id for each in told.agents}
+    times = [each.created_at for each in later.messages if each.created_at]
+    assert times == sorted(times)
+    assert len({each.id for each in later.all_messages}) == len(later.all_messages)
+
+
+def test_no_day_is_odd_by_chance() -> None:
+    """With strangers drawn by lot a fresh demo began with a warning that nothing it said could remove."""
+    for number in range(7):
+        told = story.continued(
+            story.tell(LAST_DAY + timedelta(days=number), 60), LAST_DAY + timedelta(days=40)
+        )
+        owned = {each.conversation_id for each in told.sessions if each.user_id}
+        every = Counter(map(day_of, answers(told.messages)))
+        of_nobody = Counter(
+            day_of(each) for each in answers(told.messages) if each.conversation_id not in owned
+        )
+        assert sum(of_nobody.values()) > 50
+        assert max(of_nobody[day] / count for day, count in every.items() if count >= 50) < 0.06

@@ -4,6 +4,7 @@ from datetime import date, timedelta
 from typing import Final
 from uuid import UUID, uuid4
 
+import dagster as dg
 import psycopg
 import pytest
 
@@ -16,6 +17,7 @@ from usage_pipeline_tests.rollups.checking import (
     broken,
     look,
     number,
+    obey,
     said,
 )  # fmt: skip
 from usage_pipeline_tests.serving.history import START, History, prune_days
@@ -68,22 +70,40 @@ def test_a_rung_that_is_not_its_sum(
     assert not result.passed
     assert said(result).startswith("2026-01-12: ")
     assert FAULTS[fault] in said(result)
-    assert said(result).endswith(
-        "Fix: usage-pipeline backfill tokens_weekly --from 2026-01-12 --to 2026-01-18"
-    )
+    fix = 'restate tokens_weekly --from 2026-01-12 --to 2026-01-18 --reason "altered" --accept-loss'
+    assert said(result).endswith(f"Fix: usage-pipeline {fix}")
     assert [row["period"] for row in broken(result)] == ["2026-01-12"]
+    obey(warehouse, result)
+    assert look(warehouse, "tokens_weekly", "ladder", START, TODAY).passed
 
 
 @pytest.mark.parametrize(("asset", "period"), ALL.items())
 def test_a_row_that_is_gone(
-    history: History, warehouse: Warehouse, superuser: psycopg.Connection, asset: str, period: str
-) -> None:
+    history: History, warehouse: Warehouse, superuser: psycopg.Connection, asset: str, period: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     """Of every grain: what nobody adds up is missed by nobody."""
+    monkeypatch.setenv("USAGE_START", str(START))
     assert look(warehouse, asset, "ladder", START, TODAY).passed
     alter_rows(superuser, asset, OLD, f"gone where user_id = '{ADA}'")
     result = look(warehouse, asset, "ladder", START, TODAY)
     assert [row["period"] for row in broken(result)] == [period]
     assert number(result, "users_that_differ") == 1
+    obey(warehouse, result)
+    assert look(warehouse, asset, "ladder", START, TODAY).passed
+
+
+def test_a_rung_stays_red_until_its_cause_is_gone(
+    history: History, warehouse: Warehouse, superuser: psycopg.Connection
+) -> None:
+    """The run of the next week would have cleared it."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        alter_rows(superuser, "tokens_weekly", WEEK, "message_count = message_count + 1")
+        assert not look(warehouse, "tokens_weekly", "ladder", WEEK, instance=instance).passed
+        result = look(warehouse, "tokens_weekly", "ladder", TODAY, instance=instance)
+        assert [row["period"] for row in broken(result)] == ["2026-01-12"]
+        obey(warehouse, result)
+        assert look(warehouse, "tokens_weekly", "ladder", TODAY, instance=instance).passed
 
 
 def test_a_row_that_was_altered_below(

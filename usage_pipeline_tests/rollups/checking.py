@@ -1,9 +1,11 @@
 """A check, looked at as after a run; and the faults that nobody but a superuser can make."""
 
+import re
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 import psycopg
@@ -12,7 +14,7 @@ from usage_pipeline.definitions import defs
 from usage_pipeline.derived import checks as derived
 from usage_pipeline.derived.ladder import LADDER, ROLLUPS
 from usage_pipeline.periods import calendar, partitions
-from usage_pipeline.rollups import check_runs, checks, runs
+from usage_pipeline.rollups import check_results, check_runs, checks, runs, tokens
 from usage_pipeline.rollups.check import Bind, Check
 from usage_pipeline.warehouse.connections import Warehouse
 
@@ -22,14 +24,25 @@ CHECKS: Final[dict[str, Sequence[Check]]] = {
 }
 REGISTERED: Final = defs.resolve_asset_graph().asset_check_keys
 DELETION: Final = "delete from usage.user_token_usage where"
+_COMMAND: Final = re.compile(r"usage-pipeline (backfill|restate) (\w+) --from (\S+) --to (\S+)")
 LEDGER_DELETION: Final = "delete from usage.rollup_ledger where"
 
 
-def look(warehouse: Warehouse, asset: str, name: str, *days: date, **binds: Bind) -> dg.AssetCheckResult:
-    """After a run from the period that holds one day to that of another; launched alone without a day."""
+def look(
+    warehouse: Warehouse, asset: str, name: str, *days: date,
+    instance: dg.DagsterInstance | None = None, **binds: Bind,
+) -> dg.AssetCheckResult:  # fmt: skip
+    """After a run from the period that holds one day to that of another; launched alone without a day.
+
+    With an instance the result is written to its log, and what it found before counts.
+    """
     (check,) = (each for each in CHECKS[asset] if each.name == name)
     check = replace(check, binds={**check.binds, **binds})
-    return check_runs.result(warehouse, ROLLUPS[asset], check, tags(asset, *days))
+    with ExitStack() as opened:
+        log = instance or opened.enter_context(dg.DagsterInstance.ephemeral())
+        found = check_runs.result(log, warehouse, ROLLUPS[asset], check, tags(asset, *days))
+        log.report_runless_asset_event(check_results.evaluation(found))
+        return found
 
 
 def tags(asset: str, *days: date) -> dict[str, str]:
@@ -37,6 +50,17 @@ def tags(asset: str, *days: date) -> dict[str, str]:
     grain = ROLLUPS[asset].grain
     keys = [partitions.key(grain, calendar.window(grain, day)) for day in days]
     return {runs.RANGE_TAG: keys[0], runs.RANGE_END_TAG: keys[-1]} if keys else {}
+
+
+def obey(warehouse: Warehouse, result: dg.AssetCheckResult) -> None:
+    """Do what the printed commands do, a person agreeing."""
+    commands = _COMMAND.findall(said(result))
+    assert commands, said(result)
+    for verb, asset, first, last in commands:
+        grain = ROLLUPS[asset].grain
+        intent: dict[str, Any] = {"intent": "accept", "reason": "altered"} if verb == "restate" else {}
+        for each in calendar.windows(grain, date.fromisoformat(first), date.fromisoformat(last)):
+            tokens.run(warehouse, grain, each, "mended", **intent)
 
 
 def said(result: dg.AssetCheckResult) -> str:

@@ -1,5 +1,8 @@
 """The application's own sum of a conversation: true for what a day touched, and nothing else is moved."""
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections import defaultdict
@@ -14,8 +17,8 @@ import pytest
 
 from usage_pipeline.definitions import defs
 from usage_pipeline.demo.metering import read_usage
-from usage_pipeline.periods import partitions
-from usage_pipeline.periods.calendar import Grain
+from usage_pipeline.derived.ladder import ROLLUPS
+from usage_pipeline.periods import calendar, partitions
 from usage_pipeline.rollups import session_totals as work
 from usage_pipeline.rollups import workers
 from usage_pipeline.sources import session_totals as switch
@@ -23,8 +26,7 @@ from usage_pipeline.sources.adapters import SUPABASE_CHAT
 from usage_pipeline.warehouse import embedded, statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
-from usage_pipeline_tests.conftest import START
-from usage_pipeline_tests.factories import NOON, Chat
+from usage_pipeline_tests.factories import NOON, Chat, set_clock, set_policy
 from usage_pipeline_tests.rollups import launching
 from usage_pipeline_tests.rollups.launching import session_totals
 from usage_pipeline_tests.rollups.test_assets import events
@@ -266,15 +268,47 @@ def test_an_application_without_optional_columns(
 
 def test_it_is_on_the_page_and_says_that_it_is_off() -> None:
     """An asset that only who has enabled it can see is one that nobody enables."""
-    asset = defs.resolve_assets_def(dg.AssetKey("session_totals"))
-    assert "Off until `usage-pipeline sources enable session-totals`" in str(
-        asset.get_asset_spec().description
-    )
-    assert (asset.op.pool, asset.partitions_def) == ("session_totals", partitions.of(Grain.DAILY, START))
-    assert asset.backfill_policy == dg.BackfillPolicy.single_run()
-    assert {key.to_user_string() for key in asset.asset_deps[asset.key]} == {
+    graph = defs.resolve_asset_graph()
+    shown = graph.get(session_totals.key)
+    assert "Off until `usage-pipeline sources enable session-totals`" in str(shown.description)
+    assert {key.to_user_string() for key in shown.parent_keys} == {
         "chat_messages_v2", "conversation_sessions", "profiles",
     }  # fmt: skip
+    assert not shown.is_executable
+    assert graph.executable_asset_keys == {dg.AssetKey(name) for name in ROLLUPS}
+
+
+def test_once_it_is_on_it_is_run_with_the_others() -> None:
+    script = (
+        "from usage_pipeline.definitions import defs, totals;"
+        "node = defs.resolve_asset_graph().get(totals.key); assert node.is_executable;"
+        "assert node.pools == {'session_totals'} and node.partitions_def is not None;"
+        "assert node.backfill_policy is not None"
+    )
+    given = {**os.environ, "USAGE_SESSION_TOTALS": "on"}
+    subprocess.run([sys.executable, "-c", script], check=True, env=given)
+
+
+def test_all_that_is_off_is_left_out_of_materialize_all(
+    chat: Chat, warehouse: Warehouse, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """*Materialize all* on the global lineage was red for an asset that nobody had asked for."""
+    chat.answer(conversation_id=chat.session().conversation_id)
+    set_clock(chat.connection, NOON)
+    monkeypatch.setenv("USAGE_START", str(FIRST))
+    with warehouse.begin(Role.WRITER) as connection:
+        set_policy(connection, first_day=FIRST, grace_days=3650)
+    ours = dg.Definitions(defs.assets, asset_checks=defs.asset_checks, resources={"warehouse": warehouse})
+    job = ours.resolve_implicit_global_asset_job_def()
+    for name, rollup in ROLLUPS.items():
+        key = partitions.key(rollup.grain, calendar.window(rollup.grain, FIRST))
+        done = job.execute_in_process(
+            instance=instance, partition_key=key, asset_selection=[dg.AssetKey(name)]
+        )
+        assert done.success, name
+        assert instance.get_materialized_partitions(dg.AssetKey(name)) == {key}
+    assert instance.get_materialized_partitions(session_totals.key) == set()
+    assert {each.status for each in instance.get_runs()} == {dg.DagsterRunStatus.SUCCESS}
 
 
 def test_a_run_that_nobody_enabled_fails_in_one_line(

@@ -3,10 +3,12 @@
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
 import pytest
 
+from usage_pipeline import settings
 from usage_pipeline.demo import loading
 from usage_pipeline.warehouse import embedded
 from usage_pipeline.warehouse.embedded import Server
@@ -26,10 +28,11 @@ Typed = Callable[..., Done]
 
 
 @pytest.fixture
-def typed(verbs: Verbs, server: Server, database: str) -> Typed:
-    """Verbs on this test's database."""
+def typed(verbs: Verbs, server: Server, database: str, tmp_path: Path) -> Typed:
+    """Verbs on this test's database, in a stack's folder of its own."""
     url = server.url(database).render_as_string(hide_password=False)
-    return lambda *words, **more: verbs(*words, **{"USAGE_DATABASE_URL": url, **more})
+    given = {"USAGE_DATABASE_URL": url, "USAGE_HOME": str(tmp_path)}
+    return lambda *words, **more: verbs(*words, **{**given, **more})
 
 
 def enable(typed: Typed) -> Done:
@@ -59,13 +62,20 @@ def stands(chat: Chat) -> Sequence[object]:
     ).fetchall()
 
 
+def is_on(home: Path) -> bool:
+    """Whether Dagster may run the asset, by the settings."""
+    return settings.load({"USAGE_HOME": str(home)}).session_totals
+
+
 def of_the_report(typed: Typed) -> dict[str, object]:
     found: dict[str, object] = json.loads(typed("sources", "--json").out)["data"]["session_totals"]
     return found
 
 
 @pytest.mark.parametrize("is_protected", [False, True])
-def test_disabling_undoes_all_that_enabling_did(chat: Chat, typed: Typed, is_protected: bool) -> None:
+def test_disabling_undoes_all_that_enabling_did(
+    chat: Chat, typed: Typed, tmp_path: Path, is_protected: bool
+) -> None:
     if is_protected:
         protect(chat)
     before = stands(chat)
@@ -74,9 +84,11 @@ def test_disabling_undoes_all_that_enabling_did(chat: Chat, typed: Typed, is_pro
     assert "Session totals are on: the asset session_totals may write" in done.said
     assert len(stands(chat)) == len(before) + 1 + is_protected
     assert enable(typed).said.startswith("Session totals are on already")
+    assert is_on(tmp_path)
     assert disable(typed).said == "Session totals are off.\n"
     assert stands(chat) == before
     assert disable(typed).said == "Session totals are off already.\n"
+    assert not is_on(tmp_path)
 
 
 def test_the_report_says_whether_it_is_on(chat: Chat, typed: Typed) -> None:

@@ -4,7 +4,8 @@
 -- Of a long window the newest periods are compared, no more once so many rows below are read.
 -- Binds: rollup, grain, below, below_grain, window_start, window_end, most_rows.
 with periods as materialized (
-  select ledger.period_start, ledger.period_end, ledger.covered_until, ledger.below
+  select
+    ledger.period_start, ledger.period_end, ledger.covered_until, ledger.below, ledger.state = 'sealed' as is_sealed
   from usage.rollup_ledger ledger
   where ledger.rollup = :rollup
     and ledger.period_start >= cast(:window_start as timestamptz)
@@ -37,6 +38,7 @@ judged as materialized (
   select
     periods.period_start,
     periods.covered_until,
+    periods.is_sealed,
     case
       when pg_catalog.sum(parts.row_count) over (
         order by parts.period_start desc rows between unbounded preceding and 1 preceding
@@ -118,6 +120,7 @@ select
       compared.users_that_differ, compared.messages, compared.tokens, compared.conversations,
       compared.messages_below, compared.tokens_below, compared.most_conversations)
   end as why,
+  judged.is_sealed,
   coalesce(compared.messages, 0) as messages,
   coalesce(compared.messages_below, 0) as messages_below,
   coalesce(compared.tokens, 0) as tokens,

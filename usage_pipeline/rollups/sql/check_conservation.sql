@@ -21,6 +21,7 @@ with stored as (
 counted as (
   select
     ledger.period_start,
+    ledger.state = 'sealed' as is_sealed,
     ledger.source_rows,
     ledger.kept_rows,
     ledger.kept = '{}' as keeps_nothing,
@@ -79,6 +80,7 @@ select
   coalesce(judged.broken, case when not judged.keeps_nothing
     then pg_catalog.format('it holds; %s messages and %s tokens are stored that the source no longer has',
       judged.kept_rows, judged.kept_tokens) end) as why,
+  judged.is_sealed,
   judged.source_rows as source_messages,
   judged.messages as stored_messages,
   judged.kept_rows as kept_messages,

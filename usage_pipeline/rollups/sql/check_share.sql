@@ -1,32 +1,41 @@
--- check_share: one row: whether the share of some answers, on the newest complete day before the window's end, is what
--- it was on the 28 days before. Usual is their median, give or take five times the median distance from it, and five
--- points in any case: one odd day neither moves nor widens it. Usual is also what so few answers give by chance, and what
--- the same weekday had, give or take five points. A day with fewer than 50 answers has no share, and fewer than seven
--- such days are no habit.
--- Binds: rollup, window_end, share (unmetered_rows or unattributed_rows).
-with days as (
-  select
-    ledger.period_start,
-    ledger.source_rows as answers,
-    case :share
-      when 'unmetered_rows' then ledger.unmetered_rows
-      when 'unattributed_rows' then ledger.unattributed_rows
-    end as answers_in_it
+-- check_share: one row: whether the share of some answers, on the newest day that is computed to its end, is what it was
+-- on the 28 days before. Usual is their median, give or take five times the median distance from it, and five points in
+-- any case: one odd day neither moves nor widens it. Usual is also what so few answers give by chance, and what the same
+-- weekday had, give or take five points. A day with fewer than 50 answers has no share, and fewer than seven such days
+-- are no habit. It is the database's newest day, not the run's: a run over old days neither clears nor raises it.
+-- Binds: rollup, share (unmetered_rows or unattributed_rows).
+with complete as not materialized ( -- a search for the newest day, then a range of 28
+  select ledger.*
   from usage.rollup_ledger ledger
   where ledger.rollup = :rollup
-    and ledger.period_start >= cast(:window_end as timestamptz) - interval '57 days'
-    and ledger.period_start < cast(:window_end as timestamptz)
+    and ledger.period_start <= usage_private.now()
     and ledger.state in ('open', 'sealed')
     and ledger.covered_until = ledger.period_end
     and ledger.source_rows is not null
+),
+last as (
+  select complete.period_start
+  from complete
+  order by complete.period_start desc
+  limit 1
+),
+days as (
+  select
+    complete.period_start,
+    complete.source_rows as answers,
+    case :share
+      when 'unmetered_rows' then complete.unmetered_rows
+      when 'unattributed_rows' then complete.unattributed_rows
+    end as answers_in_it
+  from last
+  join complete on complete.period_start >= last.period_start - interval '28 days'
 ),
 newest as (
   select
     days.period_start, days.answers, days.answers_in_it,
     100.0 * days.answers_in_it / nullif(days.answers, 0) as percent
-  from days
-  order by days.period_start desc
-  limit 1
+  from last
+  join days on days.period_start = last.period_start
 ),
 before as (
   select
@@ -35,7 +44,6 @@ before as (
       = extract(isodow from newest.period_start at time zone 'UTC') as is_same_weekday
   from newest
   join days on days.period_start < newest.period_start
-    and days.period_start >= newest.period_start - interval '28 days'
   where days.answers >= 50
 ),
 middle as (
