@@ -16,6 +16,7 @@ from usage_pipeline.periods import clock
 
 _SILENCE: Final = 20.0
 """Seconds after which a log is told that work goes on."""
+_ENDLESS: Final = 100_000
 narration: Final = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
 
@@ -44,8 +45,8 @@ DAY: Final = Day()
 
 
 def output() -> Console:
-    """Standard output as a person or a pipe wants it."""
-    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else 160)
+    """Standard output as a person or a pipe wants it; where no terminal is, nothing limits a line."""
+    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else _ENDLESS)
 
 
 def narrate(text: str, style: str | None = None) -> None:
@@ -54,10 +55,9 @@ def narrate(text: str, style: str | None = None) -> None:
         narration.print("\n".join(map(printable, text.split("\n"))), style=style, markup=False)
 
 
-def printable(text: str, longest: int | None = None) -> str:
+def printable(text: str) -> str:
     """Somebody else's text on one line of a terminal, whatever they put into it."""
-    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
-    return shown if longest is None or len(shown) <= longest else f"{shown[: longest - 1]}…"
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from uuid import UUID
 import click
 
 from usage_pipeline.cli import asked, console
+from usage_pipeline.cli.table import Column, Table
 from usage_pipeline.warehouse import session
 from usage_pipeline.warehouse.connections import Role, Warehouse
 
@@ -21,7 +22,6 @@ Examples:
   usage-pipeline restatements --kept --user "Ada Lovelace"
 """
 _SHOWN: Final = 50
-_LONGEST: Final = 30
 
 
 @click.command(epilog=_EXAMPLES)
@@ -76,50 +76,42 @@ def _words(shown: int, count: int, *, kept: bool) -> str:
 
 
 def _show(lines: "Sequence[Restatement]") -> None:
-    _table(
-        ("Restated (UTC)", "Asset", "Period", "User", "Messages", "Tokens", "Reason", "Run"),
+    columns = [
+        Column("Restated (UTC)", goes=3), Column("Asset", goes=2), Column("Period"),
+        Column("User", is_name=True), Column("Messages", is_number=True, goes=4),
+        Column("Tokens", is_number=True), Column("Reason", is_name=True, goes=5), Column("Run", goes=1),
+    ]  # fmt: skip
+    rows = [
         [
-            (
-                f"{each.restated_at:%Y-%m-%d %H:%M}", each.rollup, each.period, _name(each),
-                _change(each.messages_before, each.messages_after),
-                _change(each.tokens_before, each.tokens_after),
-                console.printable(each.reason, _LONGEST), console.printable(each.run_id or "", _LONGEST),
-            )
-            for each in lines
-        ],
-    )  # fmt: skip
+            f"{each.restated_at:%Y-%m-%d %H:%M}", each.rollup, each.period, _name(each),
+            _change(each.messages_before, each.messages_after),
+            _change(each.tokens_before, each.tokens_after), each.reason, each.run_id or "",
+        ]
+        for each in lines
+    ]  # fmt: skip
+    Table(columns, rows).show()
 
 
 def _show_kept(lines: "Sequence[Kept]") -> None:
-    _table(
-        ("Asset", "Period", "User", "Messages", "Tokens", "Looked at (UTC)"),
+    columns = [
+        Column("Asset", goes=2), Column("Period"), Column("User", is_name=True),
+        Column("Messages", is_number=True, goes=3), Column("Tokens", is_number=True),
+        Column("Looked at (UTC)", goes=1),
+    ]  # fmt: skip
+    rows = [
         [
-            (
-                each.rollup, each.period, _name(each), f"{each.messages:,}", f"{each.tokens:,}",
-                f"{each.looked_at:%Y-%m-%d %H:%M}",
-            )
-            for each in lines
-        ],
-    )  # fmt: skip
-
-
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table()
-    for heading in headings:
-        numbers = heading in ("Messages", "Tokens")
-        table.add_column(heading, justify="right" if numbers else "left", no_wrap=heading != "Reason")
-    for row in rows:
-        table.add_row(*map(escape, row))
-    console.output().print(table)
+            each.rollup, each.period, _name(each), f"{each.messages:,}", f"{each.tokens:,}",
+            f"{each.looked_at:%Y-%m-%d %H:%M}",
+        ]
+        for each in lines
+    ]  # fmt: skip
+    Table(columns, rows).show()
 
 
 def _name(each: "Restatement | Kept") -> str:
     from usage_pipeline.serving import people
 
-    return console.printable(people.label_of(each.user_id, each.label), _LONGEST)
+    return people.label_of(each.user_id, each.label)
 
 
 def _change(before: int | None, after: int | None) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from usage_pipeline.periods.calendar import Grain
 
 if TYPE_CHECKING:
+    from usage_pipeline.serving.activity import Activity
     from usage_pipeline.serving.lines import Line
     from usage_pipeline.serving.people import Person
     from usage_pipeline.serving.tokens import Coverage
@@ -19,7 +20,10 @@ COUNTS: Final = ("messages", "conversations", "prompt_tokens", "completion_token
 
 @dataclass(frozen=True)
 class Answer:
-    """The lines of everybody, or of one person, and what is known of the periods they come from."""
+    """The lines of everybody, or of one person, and what is known of the periods they come from.
+
+    `newer` are periods after those shown; `last` is looked for where one person is, or nothing is, shown.
+    """
 
     covered: "Coverage"
     person: "Person | None"
@@ -27,6 +31,8 @@ class Answer:
     conversations: int | None
     today: date
     begins: date
+    newer: "Coverage | None" = None
+    last: "Activity | None" = None
 
     @property
     def grain(self) -> Grain:

@@ -27,6 +27,7 @@ def emit_json(answer: Answer) -> None:
         last_day=covered.last,
         **covered.facts(),
         user_id=answer.person.user_id if answer.person else None,
+        **({"last_activity": answer.last.at if answer.last else None} if answer.person else {}),
         timezone="UTC",
     )
 

@@ -5,12 +5,13 @@ from datetime import date
 from typing import TYPE_CHECKING, Final
 
 from usage_pipeline import settings
-from usage_pipeline.cli import asked
+from usage_pipeline.cli import asked, usage_idle
 from usage_pipeline.cli.usage_answer import Answer
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.serving import periods
 
 if TYPE_CHECKING:
+    from usage_pipeline.serving.tokens import Coverage
     from usage_pipeline.settings import Settings
 
 _ABOVE: Final = {Grain.DAILY: Grain.MONTHLY, Grain.WEEKLY: Grain.MONTHLY, Grain.MONTHLY: Grain.YEARLY}
@@ -19,7 +20,10 @@ _ABOVE: Final = {Grain.DAILY: Grain.MONTHLY, Grain.WEEKLY: Grain.MONTHLY, Grain.
 def notes(answer: Answer, found: "Settings") -> Iterator[str]:
     """A sentence a fact."""
     yield from _completeness(answer)
+    yield from _newer(answer)
     yield from _peculiarities(answer)
+    if not answer.lines:
+        yield usage_idle.words(answer)
     if answer.covered.first < answer.begins:
         yield f"No day before {answer.begins} is computed: {settings.program()} sources start DAY"
     if found.is_demo:
@@ -47,20 +51,40 @@ def _these(answer: Answer) -> str:
     unit, covered = periods.UNITS[answer.grain], answer.covered
     if answer.is_daily:
         return f"these {unit}s"
+    return f"{f'this {unit}' if covered.computed_count <= 1 else f'these {unit}s'} ({_states(covered)})"
+
+
+def _states(covered: "Coverage") -> str:
+    """How many are sealed and how many open; of one alone, which it is."""
     sealed = len(covered.sealed)
-    opened = covered.computed_count - sealed
     if covered.computed_count <= 1:
-        return f"this {unit} ({'sealed' if sealed else 'open'})"
-    return f"these {unit}s ({sealed:,} sealed, {opened:,} open)"
+        return "sealed" if sealed else "open"
+    return f"{sealed:,} sealed, {covered.computed_count - sealed:,} open"
 
 
 def _missing(answer: Answer) -> str:
+    return f"Incomplete, {_units(answer)} never computed: {_never_computed(answer, answer.covered)}"
+
+
+def _never_computed(answer: Answer, covered: "Coverage") -> str:
     """What is below them may be missing too; `all` would ask for neighbours that lack days of their own."""
-    missing, grains = answer.covered.missing, periods.chain(answer.grain)
+    missing, grains = covered.missing, periods.chain(answer.grain)
     return (
-        f"Incomplete, {_units(answer)} never computed: {len(missing)}, the first is "
-        f"{_label(answer, missing[0])}: {_backfill(answer, grains, missing[0], missing[-1])}"
+        f"{len(missing)}, the first is {_label(answer, missing[0])}: "
+        f"{_backfill(answer, grains, missing[0], missing[-1])}"
     )
+
+
+def _newer(answer: Answer) -> Iterator[str]:
+    """Periods after the one shown: without usage, or not computed."""
+    newer = answer.newer
+    if newer is None:
+        return
+    if newer.computed_count:
+        which = f"Newer {_units(answer)} without usage: {newer.computed_count:,} ({_states(newer)})"
+        yield f"{which}, computed up to {newer.as_of:%Y-%m-%d %H:%M} UTC."
+    if newer.missing:
+        yield f"Newer {_units(answer)} never computed: {_never_computed(answer, newer)}"
 
 
 def _partial(answer: Answer) -> str:

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.refusals import USAGE, Refusal
-from usage_pipeline.serving import lines, people, periods, tokens
+from usage_pipeline.serving import limits, lines, people, periods, tokens
 from usage_pipeline.warehouse import session
 from usage_pipeline.warehouse.connections import Role
 
 if TYPE_CHECKING:
     import pandas
-    from sqlalchemy import Connection
 
 ROLLUPS: Final = {periods.asset(grain): grain for grain in periods.GRAINS}
 COUNTS: Final = (
@@ -30,22 +29,30 @@ def read(rollup: str, period: str, *, by: Collection[str] | None = None) -> "pan
     or `year`; both if left out. Conversations are distinct within a row, so they do not add up, and <NA>
     where what is stored does not tell. `frame.attrs` says whether all is `complete`, as of when (`as_of`),
     its `missing_days` (`missing_weeks` …), and its `kept_messages`, which are stored though the source has
-    them no longer; of a coarser grain also its `stale_weeks` …, which are older than their days.
+    them no longer; of a coarser grain also its `stale_weeks` …, which are older than their days. A period
+    before the first day or to come is refused, and so is a rollup of which nothing was computed yet.
     """
-    _require(rollup, ROLLUPS, "a rollup")
+    _require(rollup, ROLLUPS)
     grain = ROLLUPS[rollup]
     keys = (periods.UNITS[grain], "user")
     for key in by or ():
-        _require(key, keys, "a key to group by")
+        _require(key, keys)
     asked = keys if by is None else by
     first, last = _range(grain, period, asked)
     with session.opened() as (found, warehouse), warehouse.begin(Role.READER) as connection:
+        today = tokens.today(connection)
+        if tokens.latest_day(connection, grain) is None:
+            raise limits.nothing_computed(grain, begins=found.first_day, today=today)
+        has_begun = periods.span(period)[0] <= today < first
+        words = periods.label(grain, first) if has_begun else period
+        limits.require_reachable(words, first, last, begins=found.first_day, today=today)
         rows = lines.rows_of_range(
             connection, first, last, grain=grain, by_user="user" in asked, by_period=keys[0] in asked
         )
-        known = _known(connection, grain, first, last, begins=found.first_day)
+        covered = tokens.coverage(connection, first, min(last, today), grain=grain, begins=found.first_day)
     frame = _frame(rows, grain, asked)
-    frame.attrs.update(known)
+    frame.attrs.update(covered.facts())
+    frame.attrs.update(complete=covered.is_complete and last <= today, kept_messages=covered.kept_messages)
     return frame
 
 
@@ -67,19 +74,6 @@ def _range(grain: Grain, period: str, by: Collection[str]) -> tuple[date, date]:
             exit_code=USAGE,
         )
     return starts[0], periods.last_day(grain, starts[-1])
-
-
-def _known(
-    connection: "Connection", grain: Grain, first: date, last: date, *, begins: date
-) -> dict[str, object]:
-    """What is complete of a period; what is to come is no gap, and the current one is until it is over."""
-    today = tokens.today(connection)
-    covered = tokens.coverage(connection, first, min(last, max(first, today)), grain=grain, begins=begins)
-    known = covered.facts() | {
-        "complete": covered.is_complete and last <= today,
-        "kept_messages": covered.kept_messages,
-    }
-    return known if first <= today else known | {"as_of": None, f"missing_{periods.UNITS[grain]}s": []}
 
 
 def _frame(rows: Sequence[Mapping[str, Any]], grain: Grain, by: Collection[str]) -> "pandas.DataFrame":
@@ -104,6 +98,8 @@ def _types(grain: Grain, by: Collection[str]) -> dict[str, str]:
     return dict.fromkeys(COUNTS, "int64") | {"conversations": "int64" if is_known else "Int64"}
 
 
-def _require(word: str, known: Collection[str], what: str) -> None:
+def _require(word: str, known: Collection[str]) -> None:
+    """In the words in which the command line refuses a choice."""
     if word not in known:
-        raise Refusal(f"`{word}` is not {what}", fix=f"use one of {', '.join(known)}", exit_code=USAGE)
+        choices = ", ".join(f"'{each}'" for each in known)
+        raise Refusal(f"'{word}' is not one of {choices}", fix="use one of them", exit_code=USAGE)

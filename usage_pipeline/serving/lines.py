@@ -22,7 +22,7 @@ class Line:
     user_id: UUID | None
     label: str
     messages: int
-    conversations: int
+    conversations: int | None
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
@@ -34,15 +34,29 @@ class Line:
 _COUNTS: Final = [each.name for each in fields(Line) if each.name not in ("period", "user_id", "label")]
 
 
-def by_user(connection: Connection, first: date, last: date, *, grain: Grain = Grain.DAILY) -> list[Line]:
+def by_user(
+    connection: Connection,
+    first: date,
+    last: date,
+    *,
+    grain: Grain = Grain.DAILY,
+    most: int | None = None,
+) -> list[Line]:
     """One line per user with usage, the biggest first, what belongs to nobody last.
 
-    Days are added up; of a coarser grain each period has its lines, the newest first.
+    Days are added up; of a coarser grain each period has its lines, the newest first. Of more than `most`
+    users, the others share one line: their conversations are not counted.
     """
     each = grain is not Grain.DAILY
-    rows = rows_of_range(connection, first, last, grain=grain, by_user=True, by_period=each)
-    lines = [_line(row, label_of(row["user_id"], row["label"]), is_of_period=each) for row in rows]
+    rows = rows_of_range(connection, first, last, grain=grain, by_user=True, by_period=each, most=most)
+    lines = [_line(row, _label(row), is_of_period=each) for row in rows]
     return sorted(lines, key=lambda line: line.period or first, reverse=True)
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    if row["is_rest"]:
+        return f"and {row['users']:,} more user{'' if row['users'] == 1 else 's'}"
+    return label_of(row["user_id"], row["label"])
 
 
 def by_period(
@@ -74,12 +88,14 @@ def rows_of_range(
     by_period: bool,
     grain: Grain = Grain.DAILY,
     only_user: UUID | None = None,
+    most: int | None = None,
 ) -> list[dict[str, Any]]:
     """Stored periods added up, by user, by period, by both or by neither."""
     binds = periods.bounds(grain, first, last)
     found = statements.run(
         connection, "serving.sql", "tokens_of_range",
-        period_type=grain.value, only_user=only_user, by_user=by_user, by_period=by_period, **binds,
+        period_type=grain.value, only_user=only_user, by_user=by_user, by_period=by_period, most=most,
+        **binds,
     )  # fmt: skip
     rows = [dict(row) for row in found.mappings()]
     unknown = any(row["conversations"] is None and row["period"] for row in rows)

@@ -22,6 +22,11 @@ class Person:
     user_id: UUID
     label: str | None
 
+    @property
+    def name(self) -> str:
+        """What a person calls them."""
+        return label_of(self.user_id, self.label)
+
 
 def person(connection: Connection, wanted: str) -> Person:
     """The one user that an id, a whole name or a part of a name stands for."""
@@ -42,7 +47,7 @@ def person(connection: Connection, wanted: str) -> Person:
             fix="$ usage tokens shows who has usage",
             exit_code=USAGE,
         )
-    listed = ", ".join(f"{each.label} {each.user_id}" for each in people[:_NAMED])
+    listed = ", ".join(f"{each.label or ''} {each.user_id}".strip() for each in people[:_NAMED])
     listed += f" and {len(people) - _NAMED} more" if len(people) > _NAMED else ""
     raise Refusal(
         f"`{wanted}` stands for {len(people)} users",
@@ -54,7 +59,7 @@ def person(connection: Connection, wanted: str) -> Person:
 
 def label_of(user_id: UUID, label: str | None) -> str:
     """What a person calls this user."""
-    return UNATTRIBUTED if user_id == NOBODY else label or str(user_id)
+    return UNATTRIBUTED if user_id == NOBODY else (label or "").strip() or str(user_id)
 
 
 def _people(connection: Connection, wanted: str) -> Sequence[Person]:

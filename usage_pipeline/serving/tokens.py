@@ -55,10 +55,10 @@ def today(connection: Connection) -> date:
     return now.date()
 
 
-def latest_day(connection: Connection, grain: Grain = Grain.DAILY) -> date | None:
-    """The first day of the newest period that was ever computed."""
+def latest_day(connection: Connection, grain: Grain = Grain.DAILY, *, with_rows: bool = False) -> date | None:
+    """The first day of the newest period that was ever computed, or of the newest that has rows."""
     found = statements.run(
-        connection, "serving.sql", "latest_period", rollup=periods.asset(grain)
+        connection, "serving.sql", "latest_period", rollup=periods.asset(grain), with_rows=with_rows
     ).scalar_one()
     return found.date() if isinstance(found, datetime) else None
 
