@@ -2,11 +2,16 @@
 
 import csv
 import json
-from collections.abc import Callable
-from datetime import date
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime
+from uuid import uuid4
 
+import click
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 
+from usage_pipeline.cli import console, program, usage
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
@@ -154,6 +159,139 @@ def test_csv_of_months(ask: Ask, computed: History) -> None:
     assert header.startswith("grain,period_start,label,messages,")
 
 
+@pytest.mark.parametrize(
+    ("grain", "at", "shown", "note"),
+    [
+        (
+            "weekly", date(2026, 1, 19), "2026-01-12 to 2026-01-18",
+            "Newer weeks without usage: 1 (open), computed up to 2026-01-19 06:00 UTC.",
+        ),
+        (
+            "monthly", date(2026, 2, 1), "2026-01-01 to 2026-01-31",
+            "Newer months without usage: 1 (open), computed up to 2026-02-01 06:00 UTC.",
+        ),
+        (
+            "yearly", date(2027, 1, 1), "2026-01-01 to 2026-12-31",
+            "Newer years without usage: 1 (open), computed up to 2027-01-01 06:00 UTC.",
+        ),
+    ],
+)  # fmt: skip
+def test_a_period_that_has_just_begun_hides_nobody(
+    ask: Ask, history: History, grain: str, at: date, shown: str, note: str
+) -> None:
+    """On a Monday, the first of a month and New Year's day the newest period is empty."""
+    history.clock(at, 6)
+    history.compute_all(at)
+    done = ask("--grain", grain)
+    assert f"Tokens by user, {shown} (UTC)" in done.out
+    assert lines_of(done)[-1][2] != "0"
+    assert note in done.said
+    meta = json.loads(ask("--grain", grain, "--json").out)["meta"]
+    assert f"{meta['first_day']} to {meta['last_day']}" == shown
+    asked_for = ask("--grain", grain, "--from", str(at))
+    assert f"Tokens by user, {at} to" in asked_for.out, "who names a period gets it"
+    assert "Newer" not in asked_for.said
+
+
+def test_a_newer_period_that_was_not_computed_is_named(ask: Ask, computed: History) -> None:
+    computed.clock(date(2026, 1, 27))
+    computed.chat.connection.execute("delete from public.chat_messages_v2 where created_at > '2026-01-12'")
+    computed.compute(Grain.DAILY, date(2026, 1, 12), date(2026, 1, 18))
+    computed.compute(Grain.WEEKLY, date(2026, 1, 12))
+    done = ask("--grain", "weekly")
+    assert [row[0] for row in lines_of(done)] == ["2026-W02", "2026-W02", "Total"]
+    assert "Newer weeks without usage: 1 (sealed), computed up to 2026-01-19 00:00 UTC." in done.said
+    assert (
+        "Newer weeks never computed: 2, the first is 2026-W04: usage-pipeline backfill tokens_daily "
+        "tokens_weekly --from 2026-01-19 --to 2026-01-27"
+    ) in done.said
+
+
+def test_nothing_was_ever_used(ask: Ask, chat: Chat, warehouse: Warehouse) -> None:
+    """Where no period has rows the newest computed one is shown, and that there is nothing to look for."""
+    history = History(chat, warehouse)
+    history.clock(TODAY)
+    history.compute_all(TODAY)
+    for grain in ("daily", "weekly", "yearly"):
+        done = ask("--grain", grain)
+        assert [row[0] for row in lines_of(done)] == ["Total"]
+        assert "No usage is stored in any period." in done.said
+        assert "Newer" not in done.said
+
+
+def test_an_idle_month_of_everybody(ask: Ask, history: History) -> None:
+    """An empty table of 30 days says where the numbers are."""
+    history.clock(date(2026, 4, 3))
+    history.compute_all(date(2026, 4, 3))
+    done = ask()
+    assert (
+        "No usage is stored from 2026-03-05 to 2026-04-03; the newest usage stored is of 2026-01-14: "
+        "usage-pipeline usage tokens --to 2026-01-14"
+    ) in done.said
+    assert lines_of(ask("--to", "2026-01-14"))[-1][1] == "7"
+
+
+def test_an_idle_user(ask: Ask, history: History) -> None:
+    """Silence could be a lost user; the last activity and the command that shows it are one sentence."""
+    history.clock(date(2026, 4, 3))
+    history.compute_all(date(2026, 4, 3))
+    ada = json.loads(ask("--user", "Ada", "--json").out)["meta"]
+    assert ada["last_activity"] == "2026-01-14T09:00:00+00:00"
+    done = ask("--user", "Ada")
+    assert (
+        "No usage of Ada is stored from 2026-03-05 to 2026-04-03; the last activity stored is of 2026-01-14: "
+        f"usage-pipeline usage tokens --user {ada['user_id']} --to 2026-01-14"
+    ) in done.said
+    assert [row[0] for row in lines_of(ask("--user", ada["user_id"], "--to", "2026-01-14"))] == [
+        "2025-12-30", "2026-01-02", "2026-01-06", "2026-01-14", "Total",
+    ]  # fmt: skip
+    later = ask("--grain", "monthly", "--user", "Ada", "--from", "2026-02-01")
+    assert f"--user {ada['user_id']} --grain monthly --to 2026-01-14" in later.said
+    assert "last activity" not in ask("--user", "Ada", "--to", "2026-01-14").said
+
+
+def test_an_idle_user_whose_days_are_pruned(
+    ask: Ask, history: History, server: Server, database: str
+) -> None:
+    """The command names a grain that still holds the last activity."""
+    history.clock(date(2026, 4, 3))
+    history.compute_all(date(2026, 4, 3))
+    with server.connect(database) as connection:
+        prune_days(connection, START, date(2026, 1, 31))
+    done = ask("--user", "Grace")
+    assert "the last activity stored is of 2026-01-08: usage-pipeline usage tokens --user" in done.said
+    assert "--grain weekly --to 2026-01-08" in done.said
+
+
+def test_an_idle_user_from_before_the_first_day(
+    ask: Ask, history: History, verbs: Verbs, server: Server, database: str
+) -> None:
+    """`--to` a day before the first one is refused: the command that helps moves it back."""
+    history.compute_all(TODAY)
+    done = verbs(
+        "usage", "tokens", "--user", "Grace",
+        USAGE_DATABASE_URL=url_of(server, database), USAGE_START="2026-01-10",
+    )  # fmt: skip
+    assert "the last activity stored is of 2026-01-08: usage-pipeline sources start 2026-01-08" in done.said
+
+
+def test_users_without_any_usage(ask: Ask, computed: History) -> None:
+    computed.chat.user("Émile [Borel]")
+    done = ask("--user", "émile [borel]")
+    assert "No usage of Émile [Borel] is stored in any period." in done.said
+    assert json.loads(ask("--user", "émile [borel]", "--json").out)["meta"]["last_activity"] is None
+    nobody = ask("--user", "unattributed")
+    assert "No usage of (unattributed) is stored in any period." in nobody.said
+
+
+def test_nobodys_last_activity_is_asked_for_by_its_word(ask: Ask, history: History) -> None:
+    history.answers([date(2026, 1, 2)])
+    history.clock(date(2026, 4, 3))
+    history.compute_all(date(2026, 4, 3))
+    assert "usage tokens --user unattributed --to 2026-01-02" in ask("--user", "unattributed").said
+    assert lines_of(ask("--user", "unattributed", "--to", "2026-01-02"))[0][0] == "2026-01-02"
+
+
 def test_days_are_as_they_were(ask: Ask, computed: History) -> None:
     """Whoever parses the daily output must not notice that there are other grains."""
     document = json.loads(ask("--json").out)
@@ -284,16 +422,139 @@ def test_pruned_days_name_the_months(ask: Ask, computed: History, server: Server
     ] == [str(START)]
 
 
+@pytest.fixture
+def crowd(history: History) -> History:
+    """53 users with a day each, the first the biggest; Ada and Grace, and what belongs to nobody."""
+    for number in range(53):
+        user = history.chat.user(f"User {number:02}")
+        conversation = uuid4()
+        history.answers([date(2026, 1, 5)] * (60 - number), user=user, conversation=conversation)
+    history.answers([date(2026, 1, 5)])
+    history.compute_all(TODAY)
+    return history
+
+
+def test_the_first_50_users_and_the_others_as_one_line(ask: Ask, crowd: History) -> None:
+    """Two thousand lines hide the biggest, and a list without its tail does not add up."""
+    rows = lines_of(ask())
+    assert [rows[0][0], rows[49][0]] == ["User 00", "User 49"]
+    assert [row[0] for row in rows[50:]] == ["and 5 more users", "(unattributed)", "Total"]
+    for place in (1, 3, 4, 5):
+        cells = [int(row[place].replace(",", "")) for row in rows]
+        assert sum(cells[:-1]) == cells[-1]
+    assert [row[2] for row in rows[50:]] == ["", "1", "56"], "distinct ones do not add up: not counted"
+    assert sum(float(row[6].rstrip("%")) for row in rows[:-1]) == pytest.approx(100, abs=3)
+
+
+def test_every_user_where_it_is_asked_for(ask: Ask, crowd: History) -> None:
+    every = lines_of(ask("--all"))
+    assert len(every) == 53 + 2 + 2
+    assert not any("more user" in row[0] for row in every)
+    rows = json.loads(ask("--json").out)["data"]["rows"]
+    assert len(rows) == 56
+    assert all(row["user_id"] and row["conversations"] for row in rows)
+    assert ask("--json").out == ask("--json", "--all").out
+    assert len(ask("--csv").out.splitlines()) == 57
+    said = ask("--help").out
+    assert "Every user, not only the 50" in " ".join(said.split())
+
+
+def test_the_others_of_each_period(ask: Ask, crowd: History, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each period has its own first 50; one user more is one line as well."""
+    weeks = lines_of(ask("--grain", "weekly", "--from", "2025-12-29"))
+    assert [row[:3] for row in weeks if "more user" in row[1] or row[0] == "2026-W01"] == [
+        ["2026-W02", "and 5 more users", "31"], ["2026-W01", "Ada", "2"],
+    ]  # fmt: skip
+    with monkeypatch.context() as patch:
+        patch.setattr(usage, "_MOST", 54)
+        assert "│ and 1 more user " in ask().out
+
+
+def test_users_without_a_label_are_ids(ask: Ask, crowd: History) -> None:
+    """The application's directory may be closed, empty, or full of blanks."""
+    ids = {row["user_id"] for row in json.loads(ask("--json").out)["data"]["rows"]}
+    crowd.chat.connection.execute("update public.profiles set full_name = '  '")
+    blank = lines_of(ask())
+    crowd.chat.connection.execute("delete from public.profiles")
+    assert {row[0] for row in lines_of(ask())[:50]} <= ids
+    assert {row[0] for row in blank[:50]} <= ids
+    assert "None" not in ask("--user", "User").said
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, None])
+@pytest.mark.parametrize("words", [(), ("--grain", "weekly"), ("--grain", "weekly", "--from", "2025-12-29")])
+def test_ids_and_numbers_stay_whole(
+    ask: Ask, history: History, monkeypatch: pytest.MonkeyPatch, width: int | None, words: tuple[str, ...]
+) -> None:
+    """A cut id finds nobody and a cut number is another number; None is a pipe, which has no width."""
+    keys = ("prompt_tokens", "completion_tokens", "total_tokens")
+    large, unnamed = {"processingDetails": dict.fromkeys(keys, 10**12)}, [uuid4() for _ in range(3)]
+    long = history.chat.user("Ada Augusta Byron King-Noel, Countess of Lovelace, of 12345678901234567890")
+    for user in (*unnamed, long, history.chat.user("計算機" * 12)):
+        history.chat.answer(large, at=datetime(2026, 1, 13, 9, tzinfo=UTC), sender_user_id=user)
+    history.answers([date(2025, 12, 31)], user=unnamed[0])
+    history.compute_all(TODAY)
+    _narrow(monkeypatch, width)
+    shown = ask(*words).out
+    for whole in (*map(str, unnamed), "1,000,000,000,000", "5,000,000,000,", "Ada Augusta Byron King"):
+        assert whole in shown
+    assert all(cell_len(line) <= (width or 1000) for line in shown.splitlines())
+    for line in shown.splitlines():
+        before, mark, _ = line.partition("…")
+        assert not mark or any(name in before for name in ("Ada Augusta", "計算機")), line
+    assert ("Last activity" in shown) == (width is None or "│" not in shown)
+
+
+def test_what_does_not_fit_in_columns_is_a_list(
+    ask: Ask, computed: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several periods of users without a name, in 40 columns: cell by cell, none left out."""
+    computed.chat.connection.execute("delete from public.profiles")
+    ids = [row["user_id"] for row in json.loads(ask("--json").out)["data"]["rows"]]
+    _narrow(monkeypatch, 50)
+    shown = ask("--grain", "weekly", "--from", "2025-12-29").out
+    assert "│" not in shown
+    assert all(f"User           {each}\n" in shown for each in ids)
+    assert shown.count("Period         2026-W02\n") == 2
+    assert "Period         Total\nMessages       6\n" in shown
+    assert "Last activity  2026-01-08 09:00" in shown
+
+
+def test_two_forms_at_once_are_an_error(ask: Ask) -> None:
+    """The last one given won, and a script that added --csv to its words was handed JSON."""
+    for words in (("--json", "--csv"), ("--csv", "--json", "--all")):
+        done = ask(*words)
+        assert (done.code, done.out) == (2, "")
+        assert "--json and --csv exclude each other. Fix: give one of them" in done.said
+
+
+def test_no_other_verb_has_two_forms() -> None:
+    """A verb that gets a second form has to refuse both at once, as `usage tokens` does."""
+    assert [name for name, options in _verbs(program.program) if {"--json", "--csv"} <= options] == [
+        "usage tokens"
+    ]
+
+
+def _verbs(group: click.Group, before: str = "") -> Iterator[tuple[str, set[str]]]:
+    for name, command in group.commands.items():
+        options = {word for each in command.params for word in each.opts}
+        yield f"{before}{name}", options
+        if isinstance(command, click.Group):
+            yield from _verbs(command, f"{before}{name} ")
+
+
+def _narrow(monkeypatch: pytest.MonkeyPatch, width: int | None) -> None:
+    """A terminal of this width; None leaves the pipe."""
+    if width:
+        monkeypatch.setattr(console, "output", lambda: Console(highlight=False, emoji=False, width=width))
+
+
 def test_a_narrow_terminal_keeps_periods_and_names(
     ask: Ask, computed: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A label that is cut is a line about nobody."""
-    from rich.console import Console
-
-    from usage_pipeline.cli import console
-
     wide = ask("--grain", "weekly")
-    monkeypatch.setattr(console, "output", lambda: Console(highlight=False, emoji=False, width=60))
+    _narrow(monkeypatch, 60)
     rows = lines_of(ask("--grain", "weekly"))
     assert [row[:2] for row in rows[:2]] == [["2026-W02", "Grace"], ["2026-W02", "Ada"]]
     assert all("…" not in cell for row in rows for cell in row)

@@ -18,6 +18,7 @@ from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.factories import NOON, Chat
 from usage_pipeline_tests.serving.history import History, prune_days
 from usage_pipeline_tests.serving.test_tokens import compute, day
+from usage_pipeline_tests.verbs import Verbs
 
 TODAY = date(2026, 1, 14)
 
@@ -61,6 +62,7 @@ def test_the_same_numbers_as_the_table(chat: Chat, here: Warehouse) -> None:
 
 def test_a_frame_without_rows_has_its_columns_and_types(here: Warehouse) -> None:
     """Code that was tried on a full month must not fail on an empty one."""
+    compute(here, day(0), day(0))
     empty = read("tokens_daily", "2026-02-01")
     assert len(empty) == 0
     assert list(empty.columns) == ["day", "user_id", "user", *frames.COUNTS, "last_activity"]
@@ -113,11 +115,58 @@ def test_a_frame_says_what_it_lacks(chat: Chat, here: Warehouse) -> None:
     assert len(lacking.attrs["missing_days"]) == 29
     today = datetime.now(UTC).date()
     assert read("tokens_daily", f"{today:%Y-%m}").attrs["complete"] is False
-    assert read("tokens_daily", f"{today.year + 1}").attrs == {
-        "complete": False, "as_of": None, "missing_days": [], "kept_messages": 0,
-    }  # fmt: skip
-    before = read("tokens_daily", "2025-12")
-    assert before.attrs["complete"] is True, "no partition begins earlier: nothing is missing"
+
+
+@pytest.mark.parametrize(
+    ("grain", "period", "its_day"),
+    [
+        (Grain.DAILY, "2025-12-21", "2025-12-21"),
+        (Grain.WEEKLY, "2025-W52", "2025-12-22"),
+        (Grain.DAILY, "2126-01-07", "2126-01-07"),
+        (Grain.MONTHLY, "2126-01", "2126-01-07"),
+    ],
+)
+def test_a_period_out_of_reach_is_refused_as_on_the_command_line(
+    chat: Chat, here: Warehouse, verbs: Verbs, grain: Grain, period: str, its_day: str
+) -> None:
+    """An empty frame of a period that nothing covers looks like a period without usage."""
+    words = ("usage", "tokens", "--grain", grain.value, "--to", its_day)
+    done, refused = verbs(*words), _refused(f"tokens_{grain}", period)
+    assert (done.code, done.said.strip()) == (1, str(refused))
+    assert "of tokens was computed yet. Fix: usage-pipeline backfill" in str(refused)
+    history = History(chat, here)
+    history.clock(TODAY)
+    history.compute_all(TODAY)
+    done, refused = verbs(*words), _refused(f"tokens_{grain}", period)
+    assert done.code == refused.exit_code == 2
+    assert done.said.strip().replace(f"--to {its_day}", period) == str(refused)
+
+
+def test_what_has_begun_without_a_period_of_its_own(weeks: History) -> None:
+    """On New Year's day the year has come, its first week has not."""
+    weeks.clock(date(2027, 1, 1))
+    assert _refused("tokens_weekly", "2027").what == "2027-W01 has not come yet"
+    assert _refused("tokens_weekly", "2028").what == "2028 has not come yet"
+    assert read("tokens_yearly", "2027").attrs["missing_years"] == [date(2027, 1, 1)]
+
+
+def test_a_year_before_every_first_day_has_no_command_that_helps(weeks: History) -> None:
+    assert _refused("tokens_daily", "1999").fix == "ask for a day from 2026-01-01 on"
+    assert "$ sources start 2000-01-01" in _refused("tokens_daily", "2000").fix
+
+
+def test_an_unknown_grain_is_refused_as_on_the_command_line(verbs: Verbs) -> None:
+    known = "is not one of 'daily', 'weekly', 'monthly', 'yearly'"
+    assert f"'hourly' {known}" in verbs("usage", "tokens", "--grain", "hourly").said
+    refused = _refused("tokens_hourly", "2026")
+    assert (refused.what.replace("tokens_", ""), refused.exit_code) == (f"'hourly' {known}", 2)
+    assert _refused("tokens_daily", "2026", ["agent"]).what == "'agent' is not one of 'day', 'user'"
+
+
+def _refused(rollup: str, period: str, by: list[str] | None = None) -> Refusal:
+    with pytest.raises(Refusal) as found:
+        read(rollup, period, by=by)
+    return found.value
 
 
 @pytest.fixture
@@ -175,7 +224,8 @@ def test_conversations_of_all_users_together(weeks: History, server: Server, dat
         prune_days(connection, date(2026, 1, 5), date(2026, 1, 11))
     found = read("tokens_weekly", "2026", by=["week"])["conversations"]
     assert (str(found.dtype), found.isna().tolist(), found[1]) == ("Int64", [True, False], 3)
-    assert str(read("tokens_weekly", "2024", by=["week"])["conversations"].dtype) == "Int64"
+    weeks.clock(date(2026, 1, 21))
+    assert str(read("tokens_weekly", "2026-W04", by=["week"])["conversations"].dtype) == "Int64"
 
 
 @pytest.mark.parametrize(
@@ -205,6 +255,3 @@ def test_a_frame_of_weeks_says_what_it_lacks(weeks: History) -> None:
     assert stale["as_of"] == datetime(2026, 1, 14, 12, tzinfo=UTC)
     weeks.clock(date(2026, 1, 21))
     assert read("tokens_weekly", "2026").attrs["missing_weeks"] == [date(2026, 1, 19)]
-    assert read("tokens_yearly", "2027").attrs == {
-        "complete": False, "as_of": None, "missing_years": [], "stale_years": [], "kept_messages": 0,
-    }  # fmt: skip
