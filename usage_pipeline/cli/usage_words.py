@@ -80,9 +80,10 @@ def _newer(answer: Answer) -> Iterator[str]:
     newer = answer.newer
     if newer is None:
         return
-    if newer.computed_count:
-        which = f"Newer {_units(answer)} without usage: {newer.computed_count:,} ({_states(newer)})"
-        yield f"{which}, computed up to {newer.as_of:%Y-%m-%d %H:%M} UTC."
+    if newer.newest:
+        until = f", computed up to {newer.as_of:%Y-%m-%d %H:%M} UTC" if newer.partial else ""
+        which = f"{newer.computed_count:,}, up to {_label(answer, newer.newest)} ({_states(newer)}){until}"
+        yield f"Newer {_units(answer)} without usage: {which}."
     if newer.missing:
         yield f"Newer {_units(answer)} never computed: {_never_computed(answer, newer)}"
 

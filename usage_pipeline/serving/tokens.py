@@ -16,6 +16,7 @@ class Coverage:
 
     `missing` ones never were, `partial` ones only up to some instant, the rows of `pruned` ones are gone, and
     `stale` ones are older than something below them: what has to be computed for them is `stale_grains`.
+    `newest` is the last computed one.
     Below `as_of` the stored rows of the others are the whole answer.
     """
 
@@ -28,6 +29,7 @@ class Coverage:
     stale: tuple[date, ...]
     stale_grains: tuple[Grain, ...]
     computed_count: int
+    newest: date | None
     sealed: tuple[date, ...]
     kept_messages: int
     as_of: datetime
@@ -85,6 +87,7 @@ def coverage(
         stale=tuple(day for day, row in computed.items() if row["stale_rollups"]),
         stale_grains=tuple(each for each in periods.chain(grain) if periods.asset(each) in stale),
         computed_count=len(computed),
+        newest=max(computed, default=None),
         sealed=tuple(day for day, row in computed.items() if row["state"] == "sealed"),
         kept_messages=sum(row["kept_rows"] for row in computed.values()),
         as_of=computed[partial[0]]["covered_until"] if partial else binds["window_end"],
