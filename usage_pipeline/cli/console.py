@@ -45,8 +45,13 @@ DAY: Final = Day()
 
 
 def output() -> Console:
-    """Standard output as a person or a pipe wants it; where no terminal is, nothing limits a line."""
-    return Console(highlight=False, emoji=False, width=None if sys.stdout.isatty() else _ENDLESS)
+    """Standard output as a person or a pipe wants it; a line that is longer than it is never cut."""
+    return Console(highlight=False, emoji=False, soft_wrap=True, width=_width())
+
+
+def _width() -> int | None:
+    """The terminal's, and where there is none nothing limits a line."""
+    return None if sys.stdout.isatty() else _ENDLESS
 
 
 def narrate(text: str, style: str | None = None) -> None:

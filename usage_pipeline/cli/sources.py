@@ -112,8 +112,8 @@ def _show(made: "Report") -> None:
     for each in made.tables:
         out.print(f"\n[bold]{each.name}[/bold]")
         for name, text in _facts(each):
-            out.print(f"  {name:<9} {escape(console.printable(text))}", soft_wrap=True)
-    out.print(f"\nSession totals: {escape(console.printable(_switch(made)))}", soft_wrap=True)
+            out.print(f"  {name:<9} {escape(console.printable(text))}")
+    out.print(f"\nSession totals: {escape(console.printable(_switch(made)))}")
     if made.states is None:
         return
     counted = ", ".join(f"{_STATES[state]} {count:,}" for state, count in made.states.items()) or "none"
@@ -126,12 +126,12 @@ def _show(made: "Report") -> None:
     out.print(f"Refused answers {since}: {len(made.refusals):,}")
     for refusal in made.refusals:
         what = f"{refusal.field} {refusal.reason}: `{refusal.value}`"
-        out.print(
-            f"  {refusal.occurred_at}  {refusal.event_id}  {escape(console.printable(what))}", soft_wrap=True
-        )
+        line = f"  {refusal.occurred_at}  {refusal.event_id}  {what}"
+        out.print(escape(console.printable(line)))
     out.print(f"Strays, which belong to no day: {made.stray_count:,}")
     for stray in made.strays:
-        out.print(f"  {stray.occurred_at or '–'}  {stray.event_id}  {stray.reason}", soft_wrap=True)
+        line = f"  {stray.occurred_at or '–'}  {stray.event_id}  {stray.reason}"
+        out.print(escape(console.printable(line)))
 
 
 def _switch(made: "Report") -> str:

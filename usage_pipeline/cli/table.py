@@ -43,12 +43,12 @@ class Table:
         """In columns; where even the narrowest form is too wide, cell by cell below each other."""
         out = console.output()
         if title:
-            out.print(Text(title, style="italic"), soft_wrap=True)
+            out.print(Text(title, style="italic"))
         fitting = self._fitting(out.width)
         if fitting:
-            out.print(self._framed(*fitting))
+            out.print(self._framed(*fitting), soft_wrap=False)
         else:
-            out.print(Text("\n\n".join(self._records())), soft_wrap=True)
+            out.print(Text("\n\n".join(self._records())))
 
     @cached_property
     def _all(self) -> list[list[str]]:

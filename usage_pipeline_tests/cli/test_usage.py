@@ -9,7 +9,6 @@ from uuid import uuid4
 import click
 import pytest
 from rich.cells import cell_len
-from rich.console import Console
 
 from usage_pipeline.cli import console, program, usage
 from usage_pipeline.periods.calendar import Grain
@@ -537,7 +536,7 @@ def _verbs(group: click.Group, before: str = "") -> Iterator[tuple[str, set[str]
 def _narrow(monkeypatch: pytest.MonkeyPatch, width: int | None) -> None:
     """A terminal of this width; None leaves the pipe."""
     if width:
-        monkeypatch.setattr(console, "output", lambda: Console(highlight=False, emoji=False, width=width))
+        monkeypatch.setattr(console, "_width", lambda: width)
 
 
 def test_a_narrow_terminal_keeps_periods_and_names(
