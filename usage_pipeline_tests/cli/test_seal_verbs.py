@@ -13,6 +13,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from usage_pipeline.cli import console
 from usage_pipeline.periods.calendar import Grain, window, windows
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups import tokens
@@ -167,6 +168,30 @@ def test_what_shrank_is_kept_until_a_person_lets_it_go(
     table = typed("restatements", "tokens_daily")
     assert "2 → 1" in table.out
     assert "1 row restated." in table.said
+
+
+@pytest.mark.usefixtures("sealed")
+@pytest.mark.parametrize("width", [60, 80, 120, None])
+def test_ids_and_numbers_of_what_changed_stay_whole(
+    chat: Chat, ada: UUID, typed: Type, monkeypatch: pytest.MonkeyPatch, width: int | None
+) -> None:
+    """30 characters of an id find nobody, and those of a run no run; None is a pipe, which has no width."""
+    lose(chat)
+    typed(*RESTATE, "--reason", "a look")
+    chat.connection.execute("delete from public.profiles")
+    if width:
+        monkeypatch.setattr(console, "_width", lambda: width)
+    kept = typed("restatements", "--kept")
+    typed(*RESTATE, "--accept-loss", "--yes", "--reason", "a reason that is longer than 40 letters [really]")
+    (run_id, *_) = [each["run_id"] for each in json.loads(typed("restatements", "--json").out)["data"]]
+    done = typed("restatements")
+    for shown in (kept.out, done.out):
+        assert str(ada) in shown
+        assert max(map(len, shown.splitlines())) <= (width or 1000)
+        assert all("a reason that is" in line for line in shown.splitlines() if "…" in line)
+    assert "30 → 15" in done.out
+    assert (run_id in done.out) == (width is None or "│" not in done.out)
+    assert ("│" in done.out) == (width != 60), "six columns of text and an id do not fit into 60"
 
 
 @pytest.mark.usefixtures("sealed")

@@ -12,10 +12,10 @@ from rich.cells import cell_len
 
 from usage_pipeline.cli import console, program, usage
 from usage_pipeline.periods.calendar import Grain
-from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.cli.test_poor_databases import url_of
-from usage_pipeline_tests.factories import Chat
+from usage_pipeline_tests.factories import Chat, set_policy
 from usage_pipeline_tests.serving.history import START, History, prune_days
 from usage_pipeline_tests.stack import Done
 from usage_pipeline_tests.verbs import Verbs
@@ -254,14 +254,15 @@ def test_an_idle_user_whose_days_are_pruned(
 
 
 def test_an_idle_user_from_before_the_first_day(
-    ask: Ask, history: History, verbs: Verbs, server: Server, database: str
+    history: History, verbs: Verbs, server: Server, database: str
 ) -> None:
     """`--to` a day before the first one is refused: the command that helps moves it back."""
     history.compute_all(TODAY)
-    done = verbs(
-        "usage", "tokens", "--user", "Grace",
-        USAGE_DATABASE_URL=url_of(server, database), USAGE_START="2026-01-10",
-    )  # fmt: skip
+    moved = date(2026, 1, 10)
+    with history.warehouse.begin(Role.WRITER) as connection:
+        set_policy(connection, first_day=moved, grace_days=7)
+    given = {"USAGE_DATABASE_URL": url_of(server, database), "USAGE_START": str(moved)}
+    done = verbs("usage", "tokens", "--user", "Grace", **given)
     assert "the last activity stored is of 2026-01-08: usage-pipeline sources start 2026-01-08" in done.said
 
 

@@ -4,12 +4,16 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from usage_pipeline.cli import console
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.sources import report
 from usage_pipeline.sources.report import Report, Stray, TableReport
 from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline_tests.cli.test_poor_databases import url_of
 from usage_pipeline_tests.factories import Chat
 from usage_pipeline_tests.sources_access.test_access import MESSAGES, TABLES, alter, protect
+from usage_pipeline_tests.verbs import Verbs
 
 SESSIONS = "public.conversation_sessions"
 YESTERDAY = datetime.now(UTC) - timedelta(days=1)
@@ -192,3 +196,27 @@ def test_a_database_without_a_source_is_refused(chat: Chat, warehouse: Warehouse
         alter(chat, "drop table {table}", name)
     with pytest.raises(Refusal, match="no source of tokens is in this database"):
         made(warehouse)
+
+
+def test_no_line_for_a_person_is_broken_or_loses_a_part(
+    chat: Chat,
+    warehouse: Warehouse,
+    verbs: Verbs,
+    server: Server,
+    database: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A terminal wraps a long line by itself; a number or an id with a line break in it finds nothing."""
+    refused = chat.answer({"tokens": "[bold]12[/bold]"}, at=YESTERDAY)
+    lost = chat.answer(at=None)
+    given = {"USAGE_DATABASE_URL": url_of(server, database)}
+    piped = verbs("sources", **given).out
+    monkeypatch.setattr(console, "_width", lambda: 40)
+    assert verbs("sources", **given).out == piped
+    for whole in (
+        str(refused.id),
+        str(lost.id),
+        "`[bold]12[/bold]`",
+        "Answers of the last 7 days: refused 1",
+    ):
+        assert whole in piped
