@@ -108,7 +108,7 @@ class Table:
             self._padded(place, row[place] or (row[0] if place == first else ""), width)
             for place, width in widths.items()
         ]
-        return f"{left} {f' {mid} '.join(cells)} {right}"
+        return f"{left} {f' {between} '.join(cells)} {right}"
 
     def _padded(self, place: int, text: str, width: int) -> str:
         shown = self._cell(place, text, width)
