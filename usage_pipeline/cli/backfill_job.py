@@ -73,9 +73,9 @@ def asked_for(found: "Settings", names: Sequence[str], first: date, last: date) 
     from usage_pipeline.rollups.rollup import Span
 
     chosen = _chosen(names)
+    adapter = readiness.require(warehouse, found)
     for each in chosen:
         asked.check_range(found, each.grain, first, last)
-    adapter = readiness.require(warehouse, found)
     version = readiness.code_version(_own_version(chosen), adapter)
     job = _job(tuple(Span.holding(each, first, last) for each in chosen), first, last, version)
     _check_clock(warehouse, job, last)

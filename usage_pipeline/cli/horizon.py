@@ -44,6 +44,7 @@ def horizon(day: date, yes: bool) -> None:
     without one it only moves forward. `none` says that nothing is purged.
     """
     from usage_pipeline.warehouse import horizon as horizons
+    from usage_pipeline.warehouse import policy
 
     if day > clock.today():
         raise Refusal(
@@ -53,6 +54,7 @@ def horizon(day: date, yes: bool) -> None:
     with session.opened() as (found, warehouse):
         with warehouse.begin(Role.READER) as connection:
             before = horizons.read(connection, FAMILY)
+            policy.require(connection, found, FAMILY)
         doubt = _doubt(found, warehouse, before, day)
         asks = not yes and asked.is_terminal()
         if doubt and not (yes or asks):

@@ -40,8 +40,8 @@ def recalc(who: str, first: date, last: date) -> None:
 
     with session.opened() as (found, warehouse):
         dagster_instance.require(found)  # what changes is reported there
-        asked.check_range(found, Grain.DAILY, first, last)
         readiness.require(warehouse, found)
+        asked.check_range(found, Grain.DAILY, first, last)
         person = asked.person(warehouse, who)
         parts = recalculation.parts(warehouse, first, last)
         chosen = [part for part in parts if part.open]

@@ -81,8 +81,8 @@ def restate(
         )  # fmt: skip
     with session.opened() as (found, warehouse):
         dagster_instance.require(found)  # what changes is reported there
-        asked.check_range(found, rollup.grain, first, last)
         readiness.require(warehouse, found)
+        asked.check_range(found, rollup.grain, first, last)
         person = asked.person(warehouse, who) if who is not None else None
         user_id = person.user_id if person else None
         wish = restatement.Wish(rollup, user_id, str(reason).strip(), accept_loss, f"restate {uuid4()}")

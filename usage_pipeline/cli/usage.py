@@ -12,7 +12,7 @@ from usage_pipeline.periods.calendar import Grain, floor
 from usage_pipeline.refusals import USAGE, Refusal
 from usage_pipeline.serving import activity, limits, lines, people, periods
 from usage_pipeline.serving import tokens as serving
-from usage_pipeline.warehouse import session
+from usage_pipeline.warehouse import policy, session
 from usage_pipeline.warehouse.connections import Role
 
 if TYPE_CHECKING:
@@ -71,7 +71,8 @@ def tokens(
     most = None if all_of_them or as_json or as_csv else _MOST
     with session.opened() as (found, warehouse), warehouse.begin(Role.READER) as connection:
         today = serving.today(connection)
-        answer = _Asked(connection, Grain(named), who, first, last, found.first_day, today).answer(most)
+        begins = policy.require(connection, found).first_day
+        answer = _Asked(connection, Grain(named), who, first, last, begins, today).answer(most)
     emit(answer)
     for note in usage_words.notes(answer, found):
         is_lacking = answer.covered.missing or answer.covered.stale

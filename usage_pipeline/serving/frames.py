@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.refusals import USAGE, Refusal
 from usage_pipeline.serving import limits, lines, people, periods, tokens
-from usage_pipeline.warehouse import session
+from usage_pipeline.warehouse import policy, session
 from usage_pipeline.warehouse.connections import Role
 
 if TYPE_CHECKING:
@@ -40,16 +40,16 @@ def read(rollup: str, period: str, *, by: Collection[str] | None = None) -> "pan
     asked = keys if by is None else by
     first, last = _range(grain, period, asked)
     with session.opened() as (found, warehouse), warehouse.begin(Role.READER) as connection:
-        today = tokens.today(connection)
+        today, begins = tokens.today(connection), policy.require(connection, found).first_day
         if tokens.latest_day(connection, grain) is None:
-            raise limits.nothing_computed(grain, begins=found.first_day, today=today)
+            raise limits.nothing_computed(grain, begins=begins, today=today)
         has_begun = periods.span(period)[0] <= today < first
         words = periods.label(grain, first) if has_begun else period
-        limits.require_reachable(words, first, last, begins=found.first_day, today=today)
+        limits.require_reachable(words, first, last, begins=begins, today=today)
         rows = lines.rows_of_range(
             connection, first, last, grain=grain, by_user="user" in asked, by_period=keys[0] in asked
         )
-        covered = tokens.coverage(connection, first, min(last, today), grain=grain, begins=found.first_day)
+        covered = tokens.coverage(connection, first, min(last, today), grain=grain, begins=begins)
     frame = _frame(rows, grain, asked)
     frame.attrs.update(covered.facts())
     frame.attrs.update(complete=covered.is_complete and last <= today, kept_messages=covered.kept_messages)

@@ -100,6 +100,8 @@ def test_a_run_with_other_settings_is_refused(
         ("recalc", "--user", "x", "--from", "yesterday", "--to", "yesterday"),
         ("restate", "tokens_daily", "--from", "yesterday", "--to", "yesterday", "--reason", "x"),
         ("migrate", "apply"),
+        ("usage", "tokens"),
+        ("sources", "horizon", "2026-01-01"),
     ],
 )
 def test_a_verb_with_other_settings_is_refused(
