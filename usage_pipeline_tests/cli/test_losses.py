@@ -78,7 +78,7 @@ def test_a_source_that_was_truncated(checkout: Checkout, server: Server) -> None
     """Refused, reported, nothing lost; with the loss accepted, as the source says, and green again."""
     with cloned(server, TEMPLATE) as name:
         own = Own(checkout, server, name)
-        own.start = str(FIRST)
+        own.begin(FIRST)
         backfill = ("backfill", "all", "--from", str(FIRST), "--to", str(YESTERDAY))
         with own.connect() as connection:
             set_clock(connection, datetime.combine(TODAY, time(12), UTC))

@@ -128,7 +128,7 @@ def test_what_shrank_is_kept_until_a_person_lets_it_go(
     lose(chat)
     kept = typed(*RESTATE, "--reason", "a look")
     assert kept.code == 0, kept.said
-    assert "tokens_daily keeps 1 message that the source no longer has" in kept.said
+    assert "tokens_daily keeps 1 message, 15 tokens that the source no longer has" in kept.said
     assert messages(reading, ada) == whole
     shown = typed("restatements", "--kept", "--json", "--user", "Ada")
     (row,) = json.loads(shown.out)["data"]
@@ -552,7 +552,7 @@ def test_without_dagsters_storage_a_verb_says_so_and_succeeds(
 
 def test_nothing_to_show(typed: Type) -> None:
     for words, said in (
-        (("restatements",), "No sealed period was restated."),
+        (("restatements",), "No period was restated."),
         (("restatements", "--kept"), "No sealed period keeps more than its source."),
     ):
         done = typed(*words)
