@@ -23,7 +23,7 @@ for variable in (
 START = date(2026, 1, 1)
 GRACE_DAYS = 3650  # what a test computes stays open, unless it is about sealing
 os.environ.update(
-    USAGE_HOME=str(Path(tempfile.gettempdir()) / "usage-tests-have-no-stack"),
+    USAGE_HOME=str(Path(tempfile.gettempdir()) / f"usage-tests-have-no-stack-{os.getpid()}"),
     USAGE_START=START.isoformat(),
 )
 

@@ -207,8 +207,8 @@ def test_source_fresh(history: History, warehouse: Warehouse) -> None:
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert said(result) == (
         "2026-01-26: the last answers seen are of 2026-01-26 09:00 UTC, 49.0 hours ago;"
-        " usually it is silent for 24.0 at most: the application stopped writing, or writes elsewhere:"
-        " `usage-pipeline sources` shows which tables are read"
+        " usually it is silent for 24.0 at most: the application stopped writing, or writes elsewhere,"
+        " or its rows are gone: `usage-pipeline sources` shows which tables are read"
     )
     history.answers([TODAY + timedelta(days=1)])
     result = look(warehouse, "tokens_daily", "source_fresh", TODAY)

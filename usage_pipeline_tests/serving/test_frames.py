@@ -16,7 +16,7 @@ from usage_pipeline.warehouse import session
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.factories import NOON, Chat
-from usage_pipeline_tests.serving.history import History, prune_days
+from usage_pipeline_tests.serving.history import START, History, prune_days
 from usage_pipeline_tests.serving.test_tokens import compute, day
 from usage_pipeline_tests.verbs import Verbs
 
@@ -121,20 +121,21 @@ def test_a_frame_says_what_it_lacks(chat: Chat, here: Warehouse) -> None:
     ("grain", "period", "its_day"),
     [
         (Grain.DAILY, "2025-12-21", "2025-12-21"),
-        (Grain.WEEKLY, "2025-W52", "2025-12-22"),
+        (Grain.WEEKLY, "2025-W51", "2025-12-15"),
         (Grain.DAILY, "2126-01-07", "2126-01-07"),
         (Grain.MONTHLY, "2126-01", "2126-01-07"),
     ],
 )
 def test_a_period_out_of_reach_is_refused_as_on_the_command_line(
-    chat: Chat, here: Warehouse, verbs: Verbs, grain: Grain, period: str, its_day: str
-) -> None:
+    chat: Chat, here: Warehouse, verbs: Verbs, monkeypatch: pytest.MonkeyPatch,
+    grain: Grain, period: str, its_day: str,
+) -> None:  # fmt: skip
     """An empty frame of a period that nothing covers looks like a period without usage."""
     words = ("usage", "tokens", "--grain", grain.value, "--to", its_day)
     done, refused = verbs(*words), _refused(f"tokens_{grain}", period)
     assert (done.code, done.said.strip()) == (1, str(refused))
     assert "of tokens was computed yet. Fix: usage-pipeline backfill" in str(refused)
-    history = History(chat, here)
+    history = _history(chat, here, monkeypatch)
     history.clock(TODAY)
     history.compute_all(TODAY)
     done, refused = verbs(*words), _refused(f"tokens_{grain}", period)
@@ -151,7 +152,7 @@ def test_what_has_begun_without_a_period_of_its_own(weeks: History) -> None:
 
 
 def test_a_year_before_every_first_day_has_no_command_that_helps(weeks: History) -> None:
-    assert _refused("tokens_daily", "1999").fix == "ask for a day from 2026-01-01 on"
+    assert _refused("tokens_daily", "1999").fix == f"ask for a day from {START} on"
     assert "$ sources start 2000-01-01" in _refused("tokens_daily", "2000").fix
 
 
@@ -169,10 +170,16 @@ def _refused(rollup: str, period: str, by: list[str] | None = None) -> Refusal:
     return found.value
 
 
+def _history(chat: Chat, here: Warehouse, monkeypatch: pytest.MonkeyPatch) -> History:
+    """A database and settings that begin on the same day."""
+    monkeypatch.setenv("USAGE_START", str(START))
+    return History(chat, here)
+
+
 @pytest.fixture
-def weeks(chat: Chat, here: Warehouse) -> History:
+def weeks(chat: Chat, here: Warehouse, monkeypatch: pytest.MonkeyPatch) -> History:
     """A conversation of Ada's over New Year, and what two users share in January."""
-    history = History(chat, here)
+    history = _history(chat, here, monkeypatch)
     history.clock(TODAY)
     ada, grace, shared = chat.user("Ada"), chat.user("Grace"), UUID(int=7)
     history.answers([date(2025, 12, 30), date(2026, 1, 2), date(2026, 1, 6)], user=ada, conversation=shared)

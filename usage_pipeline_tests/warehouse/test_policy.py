@@ -223,6 +223,6 @@ def test_a_database_that_does_not_know_it_yet(typed: Type, warehouse: Warehouse)
     found = settings.load({"USAGE_DATABASE_URL": "postgresql://x/y", "USAGE_HOME": "/nonexistent"})
     with pytest.raises(Refusal, match="the first day is not known"):
         _ = policy.filled(found, warehouse).first_day
-    done = typed("backfill", "all", "--from", "yesterday", "--to", "yesterday", "--dry-run")
+    done = typed("recalc", "--user", "x", "--from", "yesterday", "--to", "yesterday")
     assert done.code == 3
     assert "usage-pipeline migrate apply" in done.said
