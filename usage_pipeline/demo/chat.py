@@ -70,8 +70,12 @@ class Chat:
             self.late_messages.extend(self._talk(conversation, started_at, length, end))
 
     def _starts(self, day: date, count: int) -> Iterable[datetime]:
-        """Instants in order, so that no conversation is continued before it begins."""
-        hours = self.rng.choices(range(24), HOUR_WEIGHTS, k=count)
+        """Instants in order, so that no conversation is continued before it begins.
+
+        Somebody always talks in the last hour: else the source of a demo that is started late in the evening
+        looks silent for longer than it usually is.
+        """
+        hours = [*self.rng.choices(range(24), HOUR_WEIGHTS, k=count - 1), 23]
         begin = midnight(day)
         return (begin + timedelta(hours=hour) for hour in sorted(hour + self.rng.random() for hour in hours))
 

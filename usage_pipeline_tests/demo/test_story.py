@@ -241,3 +241,5 @@ def test_no_day_is_odd_by_chance() -> None:
         )
         assert sum(of_nobody.values()) > 50
         assert max(of_nobody[day] / count for day, count in every.items() if count >= 50) < 0.06
+        latest = {day_of(each): each.created_at for each in answers(told.messages)}
+        assert min(at.hour for at in latest.values() if at) >= 22, "`source_fresh` allows 26 hours"
