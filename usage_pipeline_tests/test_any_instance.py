@@ -15,7 +15,7 @@ from usage_pipeline.derived.ladder import ROLLUPS
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups import workers
 from usage_pipeline.settings import Settings
-from usage_pipeline.warehouse import dagster_instance, embedded
+from usage_pipeline.warehouse import dagster_instance, dagster_yaml, embedded
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests import pod, servers
@@ -154,7 +154,7 @@ def test_every_form_of_a_storage_is_put_in_words(
     text: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("THEIR_URL", "postgresql://u:canary@elsewhere/theirs")
-    assert dagster_instance.storage(of(tmp_path, text)).words == words.format(home=tmp_path)
+    assert dagster_yaml.storage(of(tmp_path, text)).words == words.format(home=tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_every_form_of_a_storage_is_put_in_words(
 )
 def test_a_dagster_yaml_that_cannot_be_used_is_refused(text: str, why: str, tmp_path: Path) -> None:
     with pytest.raises(Refusal, match=why) as caught:
-        dagster_instance.storage(of(tmp_path, text))
+        dagster_yaml.storage(of(tmp_path, text))
     assert f"Fix: correct {tmp_path / 'dagster.yaml'}" in caught.value.line()
     assert "canary" not in caught.value.line()
 
@@ -182,6 +182,12 @@ def test_a_storage_of_nobody_we_know_is_refused_when_it_is_opened(tmp_path: Path
     ):
         pass
     assert "canary" not in caught.value.line()
+
+
+def test_a_place_that_takes_no_files_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "history").touch()
+    with pytest.raises(Refusal, match=str(tmp_path / "history")), dagster_instance.opened(of(tmp_path, "")):
+        pass
 
 
 @pytest.mark.parametrize(
@@ -258,6 +264,28 @@ def test_a_daemon_of_theirs_is_not_joined_by_a_second(deployed: Pod, verbs: Verb
     found = typed(verbs, deployed, "status")
     assert found.code == 0, found.out
     assert "that of your own instance" in found.out
+
+
+def test_what_a_verb_changes_shows_there_too(deployed: Pod, chat: Chat) -> None:
+    """Else its page would show the numbers of before; nothing but the switch is written beside it."""
+    asked = ("--from", str(DAYS[1]), "--to", str(DAYS[1]))
+    assert deployed("usage_pipeline", "backfill", "tokens_daily", *asked).code == 0
+    session = chat.session(user_id=chat.user("Ada Lovelace"))
+    at = datetime(DAYS[1].year, DAYS[1].month, DAYS[1].day, 4, tzinfo=UTC)
+    chat.answer(at=at, conversation_id=session.conversation_id)
+    before = deployed.files()
+    done = deployed("usage_pipeline", "recalc", "--user", "Ada Lovelace", *asked)
+    assert done.code == 0, done.said
+    assert deployed.files() == before
+    with deployed.instance() as instance:
+        instance.add_daemon_heartbeat(DaemonHeartbeat(time.time(), "SENSOR", "their-daemon", []))
+        (newest,) = instance.fetch_materializations(dg.AssetKey("tokens_daily"), limit=1).records
+    assert (newest.run_id, newest.partition_key) == ("", DAYS[1].isoformat())
+    switched = deployed("usage_pipeline", "automation", "on")
+    assert switched.code == 0, switched.said
+    assert "follows once it is reloaded" in switched.said
+    assert "on, did not look yet" in switched.out
+    assert (deployed.typed_in / ".usage" / "settings.toml").read_text() == 'automation = "on"\n'
 
 
 @pytest.mark.stack

@@ -1,5 +1,6 @@
 """The one gate: who wins, what is kept, and what is refused by name."""
 
+import shutil
 import subprocess
 import sys
 import time
@@ -78,6 +79,24 @@ def test_our_env_file_is_private_and_theirs_is_kept(tmp_path: Path) -> None:
     file.write_text("THEIRS=1\n")
     assert not settings.write_env_file(file, {"USAGE_HOME": "/somewhere"})
     assert file.read_text() == "THEIRS=1\n"
+
+
+def test_a_folder_says_which_stack_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it was moved or copied to: the stack of the other copy is never meant."""
+    folder = tmp_path / "one"
+    demo = folder / ".usage" / "demo"
+    demo.mkdir(parents=True)
+    monkeypatch.setattr(settings, "PACKAGE_ROOT", tmp_path)  # as installed: there is no checkout
+    monkeypatch.chdir(folder)
+    assert settings.load({}).home == folder / ".usage"
+    settings.make_current(demo)
+    assert (folder / ".usage" / "current").read_text() == ".usage/demo\n"
+    assert settings.load({}).home == demo
+    assert settings.load({"USAGE_HOME": "/elsewhere"}).home == Path("/elsewhere")
+    (demo / settings.DEMO_MARKER).touch()
+    assert settings.load({"USAGE_DATABASE_URL": "postgresql://h/d"}).home == folder / ".usage"
+    monkeypatch.chdir(shutil.copytree(folder, tmp_path / "other"))
+    assert settings.load({}).home == tmp_path / "other" / ".usage" / "demo"
 
 
 @pytest.mark.parametrize(

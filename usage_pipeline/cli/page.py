@@ -18,7 +18,7 @@ from usage_pipeline.cli import children, console, graphql, logs
 from usage_pipeline.cli.lock import Lock
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.settings import Settings
-from usage_pipeline.warehouse import dagster_instance
+from usage_pipeline.warehouse import dagster_yaml
 
 HOST: Final = "127.0.0.1"
 no_open_option: Final = click.option("--no-open", is_flag=True, help="Do not open a browser.")
@@ -46,7 +46,7 @@ class Page:
 
     def __init__(self, found: Settings, port: int) -> None:
         self.port = self.wanted_port = port
-        self.artifacts = dagster_instance.artifacts(found)
+        self.artifacts = dagster_yaml.artifacts(found)
         self.logs = found.home / "logs"
         self.workspace = ["-w", str(_workspace(found))]
         self.children: dict[str, subprocess.Popen[bytes]] = {}

@@ -11,7 +11,7 @@ from usage_pipeline import settings
 from usage_pipeline.cli import asked, console, reported
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.refusals import ATTENTION, Refusal
-from usage_pipeline.warehouse import dagster_instance, session
+from usage_pipeline.warehouse import dagster_yaml, session
 
 if TYPE_CHECKING:
     from usage_pipeline.derived.recalculation import Part
@@ -39,7 +39,7 @@ def recalc(who: str, first: date, last: date) -> None:
     from usage_pipeline.rollups import readiness
 
     with session.opened() as (found, warehouse):
-        dagster_instance.require(found)  # what changes is reported there
+        dagster_yaml.require(found)  # what changes is reported there
         readiness.require(warehouse, found)
         asked.check_range(found, Grain.DAILY, first, last)
         person = asked.person(warehouse, who)

@@ -12,7 +12,7 @@ from usage_pipeline import settings
 from usage_pipeline.cli import asked, console, reported
 from usage_pipeline.periods import calendar
 from usage_pipeline.refusals import REFUSED, USAGE, Refusal
-from usage_pipeline.warehouse import dagster_instance, session
+from usage_pipeline.warehouse import dagster_yaml, session
 from usage_pipeline.warehouse.connections import Role
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def restate(
             fix='add --reason "WHY"', exit_code=USAGE,
         )  # fmt: skip
     with session.opened() as (found, warehouse):
-        dagster_instance.require(found)  # what changes is reported there
+        dagster_yaml.require(found)  # what changes is reported there
         readiness.require(warehouse, found)
         asked.check_range(found, rollup.grain, first, last)
         person = asked.person(warehouse, who) if who is not None else None

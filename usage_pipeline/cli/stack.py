@@ -11,14 +11,14 @@ from types import FrameType
 from usage_pipeline import settings
 from usage_pipeline.cli import console
 from usage_pipeline.settings import Settings
-from usage_pipeline.warehouse import dagster_instance, urls
+from usage_pipeline.warehouse import dagster_instance, dagster_yaml, urls
 
 
 def variables(found: Settings) -> dict[str, str]:
     """What every process of the stack needs in its environment."""
     given = {"DAGSTER_HOME": str(found.dagster_home), "USAGE_HOME": str(found.home)}
     if found.operators_instance is None:
-        url = dagster_instance.own_storage(found)
+        url = dagster_yaml.own_storage(found)
         given["DAGSTER_PG_URL"] = url.render_as_string(hide_password=False)
     return given
 
@@ -77,7 +77,7 @@ def write_env_file(found: Settings) -> None:
             console.narrate(".env named another instance to Dagster's own commands, and was removed.")
         return
     given = variables(found)
-    if urls.holds_secret(dagster_instance.own_storage(found)):
+    if urls.holds_secret(dagster_yaml.own_storage(found)):
         del given["DAGSTER_PG_URL"]
         console.narrate("DAGSTER_PG_URL holds a password and is not copied to .env.")
     if not settings.write_env_file(settings.root() / ".env", given):

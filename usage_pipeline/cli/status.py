@@ -14,7 +14,7 @@ from usage_pipeline.cli.lock import Holder
 from usage_pipeline.periods import clock
 from usage_pipeline.refusals import ATTENTION, Refusal
 from usage_pipeline.settings import Settings
-from usage_pipeline.warehouse import backfills, dagster_instance, embedded, policy
+from usage_pipeline.warehouse import backfills, dagster_instance, dagster_yaml, embedded, policy
 from usage_pipeline.warehouse.connections import Role, Warehouse, open_warehouse, server_version
 from usage_pipeline.warehouse.failures import Pending
 
@@ -97,7 +97,7 @@ def _page(found: Settings, holder: Holder | None) -> Part:
         return Part("that of your own instance, wherever it runs", {"address": None, "answers": None})
     if address is None:
         return Part("none yet" if holder else "none", {"address": None, "answers": False})
-    is_ours = graphql.is_ready(address, dagster_instance.artifacts(found), seconds=_PATIENCE)
+    is_ours = graphql.is_ready(address, dagster_yaml.artifacts(found), seconds=_PATIENCE)
     text = f"{address} {'answers' if is_ours else 'is not ready'}"
     return Part(text, {"address": address, "answers": is_ours})
 
@@ -136,7 +136,7 @@ def _embedded(found: Settings) -> Part:
 
 
 def _storage(found: Settings) -> Part:
-    place = dagster_instance.storage(found).words
+    place = dagster_yaml.storage(found).words
     facts: dict[str, object] = {"place": place, "embedded": found.embeds_dagster}
     if home := found.operators_instance:
         return Part(f"{place}, of your instance in {home} (DAGSTER_HOME)", facts | {"instance": str(home)})

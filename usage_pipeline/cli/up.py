@@ -12,7 +12,7 @@ from usage_pipeline.cli.lock import Lock
 from usage_pipeline.cli.page import Page, no_open_option, port_option, served, until_ended
 from usage_pipeline.refusals import REFUSED, Refusal
 from usage_pipeline.settings import Settings
-from usage_pipeline.warehouse import dagster_instance, session
+from usage_pipeline.warehouse import dagster_instance, dagster_yaml, session
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.dagster_instance import Heartbeat
 
@@ -78,7 +78,7 @@ def _second_daemon(home: Path, beat: Heartbeat) -> Refusal:
 def _require_place() -> None:
     """The demo brings its data along and keeps its stack to itself; an operator's instance must exist."""
     found = settings.load()
-    dagster_instance.require(found)
+    dagster_yaml.require(found)
     if found.is_demo:
         raise Refusal(
             f"{found.home} is the demo's",

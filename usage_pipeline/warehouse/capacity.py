@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from sqlalchemy import URL, RowMapping
 
+from usage_pipeline.refusals import Refusal
 from usage_pipeline.settings import Settings
-from usage_pipeline.warehouse import dagster_instance, embedded, statements, urls
+from usage_pipeline.warehouse import dagster_yaml, embedded, statements, urls
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.findings import Check, Finding
 
@@ -66,7 +67,10 @@ def _storage_there(found: Settings) -> URL | None:
     if found.embeds_dagster and found.database_url:
         return None
     here = urls.read(found.database_url) if found.database_url else embedded.of(found.home).url("")
-    storage = dagster_instance.storage(found).url
+    try:
+        storage = dagster_yaml.storage(found).url
+    except Refusal:
+        return None  # the check of Dagster's storage says why
     return storage if storage and urls.server(storage) == urls.server(here) else None
 
 

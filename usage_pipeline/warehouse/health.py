@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from usage_pipeline.settings import Settings
-from usage_pipeline.warehouse import dagster_instance, failures, statements
+from usage_pipeline.warehouse import dagster_instance, dagster_yaml, failures, statements
 from usage_pipeline.warehouse.connections import OLDEST_SERVER, Role, Warehouse, server_version
 from usage_pipeline.warehouse.findings import APPLIED, Check, Finding
 from usage_pipeline.warehouse.poolers import Mode
@@ -76,7 +76,7 @@ def dagster(found: Settings, warehouse: Warehouse) -> Finding:
     """Whether Dagster's own storage answers, where it has a place of its own."""
     if found.embeds_dagster:
         return Finding(True, "keeps its own tables on the stack's embedded server")
-    place = dagster_instance.storage(found).words
+    place = dagster_yaml.storage(found).words
     if home := found.operators_instance:
         place = f"your instance in {home} (DAGSTER_HOME) keeps its tables in {place}"
     there = "" if dagster_instance.has_tables(found) else ", without tables yet; the first use makes them"

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from usage_pipeline import settings
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.settings import Settings
-from usage_pipeline.warehouse import dagster_instance, embedded, policy
+from usage_pipeline.warehouse import dagster_yaml, embedded, policy
 from usage_pipeline.warehouse.connections import Warehouse, open_warehouse
 
 
@@ -23,7 +23,7 @@ def opened(
     """
     found = settings.load()
     if dagster:
-        dagster_instance.require(found)
+        dagster_yaml.require(found)
     with ExitStack() as stack:
         if found.database_url is None or (dagster and found.embeds_dagster):
             server = embedded.of(found.home)
