@@ -29,7 +29,7 @@ os.environ.update(
 
 from usage_pipeline.demo import loading
 from usage_pipeline.rollups import functions
-from usage_pipeline.sources import access
+from usage_pipeline.sources import access, directory
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
 from usage_pipeline.warehouse import embedded, statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
@@ -157,6 +157,7 @@ def migrate(warehouse: Warehouse) -> None:
         for grant in access.grants(connection, SUPABASE_CHAT):
             assert grant.is_permitted, grant.statement
             statements.run_script(connection, grant.statement)
+    assert directory.give(warehouse, SUPABASE_CHAT) == []
     engine.install(warehouse, functions.wanted(SUPABASE_CHAT))
     with warehouse.begin(Role.WRITER) as connection:
         set_policy(connection, first_day=START, grace_days=GRACE_DAYS)

@@ -46,19 +46,19 @@ def doctor(context: click.Context, as_json: bool) -> None:
 def _findings(found: Settings, warehouse: Warehouse) -> Iterator[tuple[str, "Finding"]]:
     """Every check with what it finds; a database that does not let us in is asked no further."""
     from usage_pipeline.rollups import health as schema
-    from usage_pipeline.rollups import losses
+    from usage_pipeline.rollups import losses, readiness
     from usage_pipeline.sources import health as source
     from usage_pipeline.warehouse import capacity, health
     from usage_pipeline.warehouse.findings import LET_IN, Finding
 
-    way = health.WAY.finding(found, warehouse)
+    way = health.WAY.finding(found, warehouse, readiness.explained)
     yield health.WAY.name, way
     lets_in = way.ok or warehouse.pooler is Mode.TRANSACTION
     unknown = Finding(False, "not looked at: the database does not let us in", waits_for=LET_IN)
     known = (*health.CHECKS, *schema.CHECKS, *source.CHECKS, *losses.CHECKS, *capacity.CHECKS)
     for check in known:
         can_ask = lets_in or not check.asks_database
-        yield check.name, check.finding(found, warehouse) if can_ask else unknown
+        yield check.name, check.finding(found, warehouse, readiness.explained) if can_ask else unknown
 
 
 def _show(name: str, finding: "Finding") -> None:

@@ -78,7 +78,7 @@ def _look_at(found: Settings) -> "tuple[list[str], Sequence[Grant], Sequence[Fin
 
     What cannot work is refused first.
     """
-    from usage_pipeline.sources import access
+    from usage_pipeline.sources import access, directory
     from usage_pipeline.warehouse import health
     from usage_pipeline.warehouse.connections import Role, open_warehouse, server_version
 
@@ -88,7 +88,7 @@ def _look_at(found: Settings) -> "tuple[list[str], Sequence[Grant], Sequence[Fin
             adapter = access.active(connection, found.token_source)
             access.require_tables(connection, adapter)
             version = server_version(connection)
-            grants = access.grants(connection, adapter)
+            grants = [*access.grants(connection, adapter), *directory.grants(connection, adapter)]
         looked = [look(found, warehouse) for look in (health.server, health.roles)]
     finally:
         warehouse.dispose()

@@ -1,6 +1,7 @@
 """`migrate`: the schema, the functions from files, the rights on the source; there, and back again."""
 
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,6 +11,9 @@ from usage_pipeline.refusals import ATTENTION
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import session
 from usage_pipeline.warehouse.connections import Warehouse
+
+if TYPE_CHECKING:
+    from usage_pipeline.sources.adapters import Adapter
 
 
 @click.group()
@@ -39,7 +43,7 @@ def apply(context: click.Context) -> None:
 def status(context: click.Context) -> None:
     """Say what has run and what is pending; exit 3 when something is."""
     from usage_pipeline.rollups import functions
-    from usage_pipeline.sources import access
+    from usage_pipeline.sources import access, directory
     from usage_pipeline.warehouse.connections import Role
     from usage_pipeline.warehouse.migrations import engine
 
@@ -47,6 +51,7 @@ def status(context: click.Context) -> None:
         with warehouse.begin(Role.LOGIN) as connection:
             adapter = access.active(connection, found.token_source)
             wanting = access.grants(connection, adapter)
+            for_names = directory.grants(connection, adapter)
         state = engine.status(warehouse, functions.wanted(adapter))
     for name in state.revisions:
         click.echo(f"{'pending' if name in state.pending else 'applied'}  {name}")
@@ -54,6 +59,8 @@ def status(context: click.Context) -> None:
         click.echo(f"{'pending' if file.name in state.outdated else 'applied'}  functions of {file.name}")
     for grant in wanting:
         click.echo(f"pending  {grant.statement}")
+    for grant in for_names:
+        click.echo(f"missing  {grant.statement} (for names only)")
     context.exit(0 if state.is_current and not wanting else ATTENTION)
 
 
@@ -61,7 +68,7 @@ def status(context: click.Context) -> None:
 def sql() -> None:
     """Print everything a first `apply` would run on this database."""
     from usage_pipeline.rollups import functions
-    from usage_pipeline.sources import access
+    from usage_pipeline.sources import access, directory
     from usage_pipeline.warehouse import statements
     from usage_pipeline.warehouse.connections import Role
     from usage_pipeline.warehouse.migrations import engine
@@ -72,8 +79,9 @@ def sql() -> None:
     ):
         adapter = access.active(connection, found.token_source)
         grants = [grant.statement for grant in access.grants(connection, adapter)]
+        for_names = [grant.statement for grant in directory.grants(connection, adapter)]
         login = str(statements.run(connection, "warehouse.sql", "session_login").scalar_one())
-    click.echo(engine.script(grants, functions.wanted(adapter), login))
+    click.echo(engine.script(grants, functions.wanted(adapter), login, for_names))
 
 
 def everything(found: Settings, warehouse: Warehouse) -> list[str]:
@@ -101,11 +109,26 @@ def everything(found: Settings, warehouse: Warehouse) -> list[str]:
             else:
                 left.append(grant.statement)
         words.append(f"{len(wanting) - len(left)} given" if wanting else "nothing lacking")
+    _name_users(warehouse, adapter)
     with console.step("functions") as words:
         words.append(", ".join(engine.install(warehouse, functions.wanted(adapter))) or "nothing changed")
     if not left or found.start:
         _settle_policy(found, warehouse)
     return left
+
+
+def _name_users(warehouse: Warehouse, adapter: "Adapter") -> None:
+    """Let our reader see names where this login may; nothing waits for the rest."""
+    from usage_pipeline.sources import directory
+
+    table = adapter.directory.table.name
+    with console.step(f"rights on the names in {table}") as words:
+        without = directory.give(warehouse, adapter)
+        words.append("not given: users show by id" if without else "nothing lacking")
+    if without:
+        console.narrate(f"Names need this of the owner of {table}; numbers do not:", style="yellow")
+        for statement in without:
+            console.narrate(f"  {statement};")
 
 
 def _settle_policy(found: Settings, warehouse: Warehouse) -> None:

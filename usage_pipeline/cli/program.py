@@ -28,6 +28,8 @@ from usage_pipeline.cli import (
 )  # fmt: skip
 from usage_pipeline.cli.console import narrate
 from usage_pipeline.refusals import Refusal
+from usage_pipeline.warehouse import session
+from usage_pipeline.warehouse.failures import Missing
 
 _EXAMPLES: Final = """\b
 Examples:
@@ -59,6 +61,9 @@ def run(command: click.Command = program, form: str | None = None) -> int:
     logging.getLogger("psycopg").addHandler(logging.NullHandler())  # what it says of a lost session, we say
     try:
         code = command(prog_name=form, standalone_mode=False)
+    except Missing as missing:
+        refusal = _explained(missing)
+        return _failed(refusal.line(form), refusal.exit_code)
     except Refusal as refusal:
         return _failed(refusal.line(form), refusal.exit_code)
     except NoArgsIsHelpError as help_page:
@@ -79,6 +84,17 @@ def run(command: click.Command = program, form: str | None = None) -> int:
     except UnicodeError as error:
         return _failed(f"{error}. Fix: see that it can be read and written", refusals.FAILED)
     return code if isinstance(code, int) else 0
+
+
+def _explained(missing: Missing) -> Refusal:
+    """What a verb missed, checked once more in a session of its own: the verb's has ended."""
+    from usage_pipeline.rollups import readiness
+
+    try:
+        with session.opened(read_only=True) as (_, warehouse), readiness.explained(warehouse):
+            raise missing
+    except Refusal as refusal:
+        return refusal
 
 
 def _abandon_output() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from usage_pipeline import settings
+from usage_pipeline import refusals, settings
 from usage_pipeline.cli import console, horizon, session_totals
 from usage_pipeline.periods import clock
 from usage_pipeline.refusals import ATTENTION, USAGE, Refusal
@@ -39,15 +39,17 @@ def sources(context: click.Context, all_of_them: bool, as_json: bool) -> None:
     """Show the source tables, our rights on them, and their refused and stray rows; exit 3 if any."""
     if context.invoked_subcommand is not None:
         return
-    from usage_pipeline.sources import access, report
+    from usage_pipeline.sources import access, directory, report
     from usage_pipeline.warehouse import horizon as horizons
     from usage_pipeline.warehouse.connections import Role
 
     with session.opened(read_only=True) as (found, warehouse):
         with warehouse.begin(Role.LOGIN) as connection:  # our roles may not exist yet; the source comes first
             adapter = access.active(connection, found.token_source)
+        names = directory.read(warehouse, adapter)
         with warehouse.begin(Role.READER) as connection:
-            made = report.make(connection, adapter.name, since=found.first_day if all_of_them else None)
+            since = found.first_day if all_of_them else None
+            made = report.make(connection, adapter.name, since=since, directory=names)
             begins = horizons.read(connection, FAMILY)
     if as_json:
         console.emit_json(asdict(made), needs_attention=made.needs_attention, horizon=begins)
@@ -90,11 +92,12 @@ sources.add_command(session_totals.disable)
 
 def _move(found: "Settings", day: date) -> tuple[date | None, int]:
     """Move the first day in the database, if it is migrated: what it was, and how many messages are older."""
+    from usage_pipeline.rollups import readiness
     from usage_pipeline.sources import report
     from usage_pipeline.warehouse import policy
     from usage_pipeline.warehouse.connections import Role
 
-    with session.opened() as (_, warehouse), suppress(Pending):
+    with session.opened() as (_, warehouse), suppress(Pending), readiness.explained(warehouse):
         with warehouse.begin(Role.WRITER) as connection:
             was = policy.known(connection, FAMILY).first_day
             policy.change(connection, FAMILY, first_day=day)
@@ -113,7 +116,9 @@ def _show(made: "Report") -> None:
         out.print(f"\n[bold]{each.name}[/bold]")
         for name, text in _facts(each):
             out.print(f"  {name:<9} {escape(console.printable(text))}")
-    out.print(f"\nSession totals: {escape(console.printable(_switch(made)))}")
+    for line in _directory(made):
+        out.print(escape(console.printable(line)))
+    out.print(f"Session totals: {escape(console.printable(_switch(made)))}")
     if made.states is None:
         return
     counted = ", ".join(f"{_STATES[state]} {count:,}" for state, count in made.states.items()) or "none"
@@ -132,6 +137,14 @@ def _show(made: "Report") -> None:
     for stray in made.strays:
         line = f"  {stray.occurred_at or '–'}  {stray.event_id}  {stray.reason}"
         out.print(escape(console.printable(line)))
+
+
+def _directory(made: "Report") -> Iterator[str]:
+    """Where the names of the users come from, and what helps where they do not."""
+    if made.directory:
+        yield f"\nDirectory: {made.directory.in_words}"
+        for line in refusals.as_typed(made.directory.fix or "", settings.program()).splitlines():
+            yield f"  Fix: {line}"
 
 
 def _switch(made: "Report") -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from usage_pipeline.periods import calendar, partitions
 from usage_pipeline.periods.calendar import Window
 from usage_pipeline.refusals import Refusal
-from usage_pipeline.rollups import check_memory, check_results, runs
+from usage_pipeline.rollups import check_memory, check_results, readiness, runs
 from usage_pipeline.rollups.check import Bind, Check
 from usage_pipeline.rollups.rollup import Rollup
 from usage_pipeline.warehouse import statements
@@ -68,7 +68,7 @@ def result(
     """One check; that it could not look is a warning, because what the run computed stays."""
     before = [] if check.again is None else check_memory.before(instance, rollup, check)
     try:
-        with warehouse.begin(Role.READER) as connection:
+        with readiness.explained(warehouse), warehouse.begin(Role.READER) as connection:
             rows = _rows(connection, rollup, check, _asked(rollup, tags) or _newest(connection, rollup))
             seen = {row["period_start"] for row in rows if row["verdict"] != "skipped"}
             unseen = [start for start in before if start not in seen]

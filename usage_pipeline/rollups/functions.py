@@ -18,5 +18,5 @@ RUNS: Final = tuple(
 
 
 def wanted(adapter: Adapter) -> tuple[FunctionFile, ...]:
-    """The active adapter's functions, the rollup's statement over them, what guards it, and its runs."""
-    return (adapter.functions, TOKENS_OF_WINDOW, access.FUNCTIONS, *RUNS)
+    """The active adapter's functions and directory, the rollup's statement, what guards it, and its runs."""
+    return (adapter.functions, adapter.directory.functions, TOKENS_OF_WINDOW, access.FUNCTIONS, *RUNS)

@@ -70,7 +70,8 @@ def session_totals(first_day: date) -> dg.AssetsDefinition:
         runs.take_up(context, warehouse)
         whole = Window(calendar.midnight(days[0]), calendar.window(Grain.DAILY, days[-1]).end)
         try:
-            touched, kept = _keep(warehouse, whole)
+            with readiness.explained(warehouse, Role.WRITER):
+                touched, kept = _keep(warehouse, whole)
         except Refusal as refusal:
             raise dg.Failure(str(refusal), allow_retries=False) from None
         found = {midnight: touched.get(midnight, []) for midnight in map(calendar.midnight, days)}

@@ -6,6 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from usage_pipeline.periods.calendar import Grain, Window
+from usage_pipeline.rollups import readiness
 from usage_pipeline.rollups.rollup import Outcome, Rollup
 from usage_pipeline.warehouse import ledger, policy, statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
@@ -36,7 +37,7 @@ def run(
     """Recompute one period; nothing is stored unless the books balance. `run_tokens.sql` has the intents."""
     began = time.perf_counter()
     name = f"{FAMILY}_{grain}"
-    with warehouse.begin(Role.WRITER) as connection:
+    with readiness.explained(warehouse, Role.WRITER), warehouse.begin(Role.WRITER) as connection:
         said = statements.run(
             connection, "rollups.sql", "run_tokens_of_period",
             rollup=name, period_start=window.start, intent=intent, user_id=user_id, reason=reason,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.refusals import USAGE, Refusal
+from usage_pipeline.rollups import readiness
 from usage_pipeline.serving import limits, lines, people, periods, tokens
 from usage_pipeline.warehouse import policy, session
 from usage_pipeline.warehouse.connections import Role
@@ -39,7 +40,11 @@ def read(rollup: str, period: str, *, by: Collection[str] | None = None) -> "pan
         _require(key, keys)
     asked = keys if by is None else by
     first, last = _range(grain, period, asked)
-    with session.opened() as (found, warehouse), warehouse.begin(Role.READER) as connection:
+    with (
+        session.opened() as (found, warehouse),
+        readiness.explained(warehouse),
+        warehouse.begin(Role.READER) as connection,
+    ):
         today, begins = tokens.today(connection), policy.require(connection, found).first_day
         if tokens.latest_day(connection, grain) is None:
             raise limits.nothing_computed(grain, begins=begins, today=today)

@@ -59,11 +59,16 @@ def active(connection: Connection, chosen: str | None) -> Adapter:
 
 def of(connection: Connection, adapter: Adapter, roles: Sequence[Role] = READING_ROLES) -> list[Access]:
     """What our roles may read of every table the adapter names."""
+    return of_tables(connection, adapter.tables, roles)
+
+
+def of_tables(connection: Connection, tables: Sequence[Table], roles: Sequence[Role]) -> list[Access]:
+    """What these roles may read of these tables."""
     rows = statements.run(
         connection,
         "sources.sql",
         "access_of_tables",
-        tables=[table.name for table in adapter.tables],
+        tables=[table.name for table in tables],
         roles=[role.value for role in roles],
     )
     return [Access(**row) for row in rows.mappings()]
@@ -71,7 +76,12 @@ def of(connection: Connection, adapter: Adapter, roles: Sequence[Role] = READING
 
 def columns(connection: Connection, adapter: Adapter) -> dict[str, dict[str, str]]:
     """The columns that really exist, by table: name to type."""
-    found: dict[str, dict[str, str]] = {table.name: {} for table in adapter.tables}
+    return columns_of(connection, adapter.tables)
+
+
+def columns_of(connection: Connection, tables: Sequence[Table]) -> dict[str, dict[str, str]]:
+    """The same of these tables."""
+    found: dict[str, dict[str, str]] = {table.name: {} for table in tables}
     rows = statements.run(connection, "sources.sql", "table_columns", tables=list(found))
     for row in rows.mappings():
         found[str(row["table_name"])][str(row["column_name"])] = str(row["column_type"])
@@ -85,14 +95,25 @@ def missing_columns(table: Table, found: dict[str, str]) -> list[Column]:
 
 def grants(connection: Connection, adapter: Adapter) -> list[Grant]:
     """The statements our roles still need to read the source whole."""
+    return grants_on(connection, adapter.tables, READING_ROLES)
+
+
+def grants_on(connection: Connection, tables: Sequence[Table], roles: Sequence[Role]) -> list[Grant]:
+    """The statements these roles still need to read these tables whole."""
     rows = statements.run(
         connection,
         "sources.sql",
         "access_statements",
-        tables=[table.name for table in adapter.tables],
-        roles=[role.value for role in READING_ROLES],
+        tables=[table.name for table in tables],
+        roles=[role.value for role in roles],
     )
     return [Grant(str(row["statement"]), bool(row["is_permitted"])) for row in rows.mappings()]
+
+
+def granting(lacking: Sequence[Grant]) -> str:
+    """Our verb for what this login may grant, the statements for what only the owner of a table may."""
+    ours = ["$ migrate apply"] if any(grant.is_permitted for grant in lacking) else []
+    return "\n".join([*ours, *(f"{grant.statement};" for grant in lacking if not grant.is_permitted)])
 
 
 def require_tables(connection: Connection, adapter: Adapter) -> None:

@@ -1,14 +1,13 @@
 """Checks of a source: it is there, hides nothing, is searched by an index, and begins no earlier than we."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from sqlalchemy import Connection
 
 from usage_pipeline import refusals
 from usage_pipeline.settings import Settings
-from usage_pipeline.sources import access, indexes, report, session_totals
-from usage_pipeline.sources.access import Grant
+from usage_pipeline.sources import access, directory, indexes, report, session_totals
 from usage_pipeline.sources.adapters import Adapter, Table
 from usage_pipeline.warehouse import horizon, policy, statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
@@ -36,12 +35,20 @@ def rights(found: Settings, warehouse: Warehouse) -> Finding:
     if lacking:
         more = f", and {len(lacking) - 1} more" if lacking[1:] else ""
         told = f"our roles cannot read every row; missing: {lacking[0].statement}{more}"
-        return Finding(False, told, _granting(lacking))
+        return Finding(False, told, access.granting(lacking))
     if closed:
         told = "; ".join(f"{each.table_name}: {each.obstacle}" for each in closed)
         remedies = dict.fromkeys(refusals.as_fix(each.remedy) for each in closed)
         return Finding(False, told, "\n".join(remedies))
     return Finding(True, f"our roles read every row of {len(adapter.tables)} tables")
+
+
+def names(found: Settings, warehouse: Warehouse) -> Finding:
+    """Whether users have labels; without any they show by id, and no number waits for one."""
+    with warehouse.begin(Role.LOGIN) as connection:
+        adapter = access.active(connection, found.token_source)
+    state = directory.read(warehouse, adapter)
+    return Finding(state.obstacle is None, state.in_words, state.fix)
 
 
 def leading_indexes(found: Settings, warehouse: Warehouse) -> Finding:
@@ -93,12 +100,6 @@ def totals(found: Settings, warehouse: Warehouse) -> Finding:
     return Finding(True, f"on; {column} is kept true")
 
 
-def _granting(lacking: Sequence[Grant]) -> str:
-    """Our verb for what this login may grant, the statements for what only the owner of a table may."""
-    ours = ["$ migrate apply"] if any(grant.is_permitted for grant in lacking) else []
-    return "\n".join([*ours, *(f"{grant.statement};" for grant in lacking if not grant.is_permitted)])
-
-
 def _searched(connection: Connection, adapter: Adapter) -> Iterator[tuple[Table, str]]:
     """Every table with the column it is searched by."""
     for table in adapter.tables:
@@ -113,6 +114,7 @@ def _searched(connection: Connection, adapter: Adapter) -> Iterator[tuple[Table,
 CHECKS: Final = (
     Check("source", source),
     Check("rights", rights),
+    Check("directory", names),
     Check("indexes", leading_indexes),
     Check("older answers", older_answers),
     Check("session totals", totals),

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from usage_pipeline.periods import calendar
 from usage_pipeline.sources import access, indexes, session_totals
 from usage_pipeline.sources.adapters import Adapter, Table
+from usage_pipeline.sources.directory import Directory
 from usage_pipeline.warehouse import statements
 
 SHOWN: Final = 20
@@ -73,21 +74,26 @@ class Report:
     strays: tuple[Stray, ...]
     stray_count: int
     session_totals: SessionTotals | None = None
+    directory: Directory | None = None
 
     @property
     def needs_attention(self) -> bool:
         blocked = any(table.missing or table.obstacles for table in self.tables)
         hindered = self.session_totals is not None and self.session_totals.obstacle is not None
-        return blocked or hindered or self.states is None or bool(self.refusals) or self.stray_count > 0
+        unnamed = self.directory is not None and self.directory.obstacle is not None
+        unread = self.states is None or bool(self.refusals) or self.stray_count > 0
+        return blocked or hindered or unnamed or unread
 
 
-def make(connection: Connection, chosen: str | None, *, since: date | None) -> Report:
+def make(
+    connection: Connection, chosen: str | None, *, since: date | None, directory: Directory | None = None
+) -> Report:
     """The report; refusals of the last week, or since a day, all of them."""
     adapter = access.active(connection, chosen)
     tables = _tables(connection, adapter)
     switch = _session_totals(connection, adapter)
     if any(table.missing or table.obstacles for table in tables):
-        return Report(adapter.name, tables, None, (), "", since is not None, (), 0, switch)
+        return Report(adapter.name, tables, None, (), "", since is not None, (), 0, switch, directory)
     binds = {"since": since, "most": SHOWN if since is None else ALL}
     states = statements.run(connection, "sources.sql", "states_of_week").all()
     refusals = statements.run(connection, "sources.sql", "refusals", **binds).mappings().all()
@@ -102,6 +108,7 @@ def make(connection: Connection, chosen: str | None, *, since: date | None) -> R
         tuple(Stray(row["event_id"], row["occurred_at"], row["reason"]) for row in strays),
         int(strays[0]["stray_count"]) if strays else 0,
         switch,
+        directory,
     )
 
 

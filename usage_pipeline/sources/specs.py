@@ -10,8 +10,12 @@ GROUP = "sources"
 
 
 def specs() -> list[dg.AssetSpec]:
-    """One external asset per table of every adapter."""
-    return [_spec(adapter, table) for adapter in ADAPTERS.values() for table in adapter.tables]
+    """One external asset per table of every adapter; no asset is computed from its directory."""
+    return [
+        _spec(adapter, table)
+        for adapter in ADAPTERS.values()
+        for table in (*adapter.tables, adapter.directory.table)
+    ]
 
 
 def keys(supplies: str) -> Iterator[dg.AssetKey]:

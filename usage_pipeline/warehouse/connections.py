@@ -1,7 +1,7 @@
 """Connections: one engine a role, the role taken on connect so that no rollback can drop it."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
@@ -11,10 +11,13 @@ import sqlalchemy as sa
 from psycopg.abc import Buffer
 from psycopg.types.string import TextLoader
 from sqlalchemy import URL, Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import embedded, failures, poolers, statements, urls
+from usage_pipeline.warehouse.failures import Missing
+from usage_pipeline.warehouse.migrations import state
 from usage_pipeline.warehouse.poolers import Mode
 
 if TYPE_CHECKING:
@@ -82,13 +85,13 @@ class Warehouse:
     @contextmanager
     def begin(self, role: Role) -> Iterator[Connection]:
         """One transaction as one role; what the database refuses comes out without the row it refused."""
-        with failures.told(self.place), self.engine(role).begin() as connection:
+        with self._told(role), self.engine(role).begin() as connection:
             yield connection
 
     @contextmanager
     def session(self, role: Role) -> Iterator[Connection]:
         """A session that outlives its transactions, for what holds as long as it lives."""
-        with failures.told(self.place), self.engine(role).connect() as connection:
+        with self._told(role), self.engine(role).connect() as connection:
             try:
                 yield connection
             finally:
@@ -101,6 +104,23 @@ class Warehouse:
         for engine in self._engines.values():
             engine.dispose()
         self._engines.clear()
+
+    @contextmanager
+    def _told(self, role: Role) -> Iterator[None]:
+        """What the database refuses, in our words; that migrations are pending is said only when they are."""
+        try:
+            with failures.told(self.place):
+                yield
+        except Missing as missing:
+            raise self._lack(role) or missing from None
+
+    def _lack(self, role: Role) -> Refusal | None:
+        """Of a session that uses what migrations make; who makes it must hear what fails there."""
+        if role in (Role.LOGIN, Role.OWNER):
+            return None
+        with suppress(Refusal, DBAPIError, psycopg.Error), self.engine(role).begin() as connection:
+            return state.lack(connection)
+        return None
 
     def _create_engine(self, role: Role) -> Engine:
         engine = sa.create_engine(

@@ -28,6 +28,10 @@ class Pending(Refusal):
     """What was asked for is made by `migrate apply`."""
 
 
+class Missing(Refusal):
+    """A statement names what the database does not have, or has in another type; ours or theirs."""
+
+
 class TooSlow(Refusal):
     """A statement took longer than its caller was willing to wait."""
 
@@ -160,10 +164,13 @@ def _refusal(error: psycopg.Error, place: str) -> Refusal:
         return _ours(error, _OURS[error.sqlstate])
     if error.sqlstate in _SENTENCES:
         return _SENTENCES[error.sqlstate].refusal(place, _primary(error))
-    if error.sqlstate in ("3F000", "42P01", "42703", "42883"):
-        return pending(_primary(error))
-    fix = "$ migrate sql prints what a login with the right may run" if error.sqlstate == "42501" else ""
-    return Refusal(f"the database refused ({error.sqlstate})", why=_primary(error), fix=fix)
+    what = f"the database refused ({error.sqlstate})"
+    if error.sqlstate == "42501":
+        fix = "$ migrate sql prints what a login with the right may run"
+        return Refusal(what, why=_primary(error), fix=fix)
+    if error.sqlstate.startswith("42") or error.sqlstate == "3F000":
+        return Missing(what, why=_primary(error), fix="$ doctor says what is missing")
+    return Refusal(what, why=_primary(error))
 
 
 def _ours(error: psycopg.Error, exit_code: int) -> Refusal:

@@ -1,14 +1,17 @@
 """What a check of a database's health is, and what it finds; the checks stand where their knowledge is."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.failures import Pending
 
+Explained: TypeAlias = Callable[[Warehouse], AbstractContextManager[None]]
+"""Says what a statement of the body missed."""
 APPLIED: Final = "`$ migrate apply` has run"
 LET_IN: Final = "the database lets us in"
 
@@ -35,10 +38,11 @@ class Check:
     look: Callable[[Settings, Warehouse], Finding]
     asks_database: bool = True
 
-    def finding(self, found: Settings, warehouse: Warehouse) -> Finding:
+    def finding(self, found: Settings, warehouse: Warehouse, explained: Explained) -> Finding:
         """What it finds; a check that is refused says so itself and does not hide the others."""
         try:
-            return self.look(found, warehouse)
+            with explained(warehouse):
+                return self.look(found, warehouse)
         except Refusal as refusal:
             why = f": {refusal.why}" if refusal.why else ""
             waits_for = APPLIED if isinstance(refusal, Pending) else None

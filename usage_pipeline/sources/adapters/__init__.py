@@ -32,6 +32,22 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Directory:
+    """Where an application keeps the names of its users: a source of its own, which no number needs.
+
+    Any column of `table` may be missing, and the table too; the first is the user's id, the others name the
+    user. `file` creates the functions that read it.
+    """
+
+    table: Table
+    file: str
+
+    @property
+    def functions(self) -> FunctionFile:
+        return FunctionFile("sources.adapters", self.file)
+
+
+@dataclass(frozen=True)
 class SessionTotals:
     """The one column of an application that we may write: what a conversation used, on its session.
 
@@ -54,6 +70,7 @@ class Adapter:
     name: str
     supplies: str
     tables: tuple[Table, ...]
+    directory: Directory
     session_totals: SessionTotals | None = None
 
     @property
@@ -116,14 +133,23 @@ SUPABASE_CHAT: Final = Adapter(
             ),
             key_column="conversation_id",
         ),
+    ),
+    Directory(
         Table(
             "public.profiles",
-            "Names of the users.",
+            "Names of the users; no number needs them.",
             (
-                Column("id", "Identity of the user.", types=_UUID),
-                Column("full_name", "Name a person goes by."),
+                Column("id", "Identity of the user.", "users show by id"),
+                Column("full_name", "Name a person goes by.", "first and last name"),
+                Column("first_name", "First name; joined with the last name.", "last_name alone"),
+                Column("last_name", "Last name; joined with the first name.", "first_name alone"),
+                Column("display_name", "Name the application shows.", "username"),
+                Column("username", "Name a person logs in with.", "name"),
+                Column("name", "Name of any kind.", "email"),
+                Column("email", "Address; the last that can name a user.", "users show by id"),
             ),
         ),
+        file="supabase_profiles",
     ),
     SessionTotals(
         "public.conversation_sessions",

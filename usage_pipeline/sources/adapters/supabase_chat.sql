@@ -1,4 +1,4 @@
--- The chat of a Supabase application as our contract: chat_messages_v2, conversation_sessions, profiles.
+-- The chat of a Supabase application as our contract: chat_messages_v2, conversation_sessions.
 -- A model answer is a row with role 'assistant'; its tokens stand in `metadata`, in one of three shapes.
 -- No function here carries a SET clause, and an inner query that must not be merged ends in `offset 0`:
 -- so each call is inlined, walks the time index, and unpacks a row's JSON once.
@@ -7,7 +7,7 @@ create or replace function usage_private.token_tables() returns table (name text
 language sql immutable parallel safe
 as $$
   -- The tables these functions read, so that the database can ask whether any of them hides rows.
-  values ('public.chat_messages_v2'), ('public.conversation_sessions'), ('public.profiles')
+  values ('public.chat_messages_v2'), ('public.conversation_sessions')
 $$;
 
 create or replace function usage_private.token_value(value text, original jsonb) returns bigint
@@ -396,16 +396,6 @@ as $$
   ) session
   order by session.user_id is null, session.began_at, session.id
   limit 1
-$$;
-
-create or replace function usage.user_directory()
-returns table (user_id uuid, label text)
-language sql stable parallel safe
-as $$
-  -- Whom an id stands for, once.
-  select distinct on (profile.id) profile.id, profile.full_name
-  from public.profiles profile
-  order by profile.id, profile.full_name
 $$;
 
 create or replace function usage.token_refusals(window_start timestamptz, window_end timestamptz)

@@ -69,8 +69,13 @@ def undo(connection: Connection, wanted: Sequence[FunctionFile], to: str) -> Non
         statements.run_script(connection, statements.read(_SQL, "foundation.down"))
 
 
-def script(grants: Sequence[str], wanted: Sequence[FunctionFile], login: str) -> str:
-    """Everything a first `apply` of this login runs, as SQL for a person to read and run, whoever that is."""
+def script(
+    grants: Sequence[str], wanted: Sequence[FunctionFile], login: str, last_grants: Sequence[str] = ()
+) -> str:
+    """Everything a first `apply` of this login runs, as SQL for a person to read and run, whoever that is.
+
+    Nothing waits for the last grants, so one of them that fails stops nothing.
+    """
     revisions = io.StringIO()
     _alembic(lambda config: command.upgrade(config, "head", sql=True), None, revisions)
     as_owner, as_login = statements.read(_SQL, "act_as_owner"), statements.read(_SQL, "act_as_login")
@@ -85,6 +90,7 @@ def script(grants: Sequence[str], wanted: Sequence[FunctionFile], login: str) ->
             as_owner,
             functions.script(wanted),
             as_login,
+            *(f"{grant};" for grant in last_grants),
         ]
     )
 

@@ -7,7 +7,7 @@ from importlib.resources import files
 from sqlalchemy import Connection
 
 from usage_pipeline.refusals import Refusal
-from usage_pipeline.warehouse import functions, statements
+from usage_pipeline.warehouse import failures, functions, statements
 from usage_pipeline.warehouse.functions import FunctionFile
 
 
@@ -41,6 +41,15 @@ def read(connection: Connection, wanted: Sequence[FunctionFile]) -> State:
         )
     pending = tuple(name for name in revisions() if version is None or number(name) > version)
     return State(version, revisions(), pending, functions.outdated(connection, wanted))
+
+
+def lack(connection: Connection) -> Refusal | None:
+    """Why a statement may miss something of ours: a revision that has not run, or that this code lacks."""
+    try:
+        pending = read(connection, ()).pending
+    except Refusal as refusal:
+        return refusal
+    return failures.pending(f"not applied yet: {', '.join(pending)}") if pending else None
 
 
 def untouched(wanted: Sequence[FunctionFile]) -> State:
