@@ -151,11 +151,11 @@ def test_a_source_that_is_not_whole(checkout: Checkout, server: Server) -> None:
             connection.execute("alter table public.chat_messages_v2 rename column metadata to data")
         refused(own.backfill(), 1, "chat_messages_v2", "`metadata`")
         with own.connect() as connection:
-            connection.execute("drop table public.profiles cascade")
+            connection.execute("drop table public.conversation_sessions cascade")
         refused(own.backfill(), 1, "public.", "chat_messages_v2")
         with own.connect() as connection:
             connection.execute("alter table public.chat_messages_v2 rename column data to metadata")
-        refused(own.backfill(), 1, "public.profiles", "does not exist")
+        refused(own.backfill(), 1, "public.conversation_sessions", "does not exist")
         with own.connect() as connection:
             connection.execute("set role usage_writer")
             assert connection.execute("select count(*) from usage.rollup_ledger").fetchone() == (0,)

@@ -272,7 +272,7 @@ def test_it_is_on_the_page_and_says_that_it_is_off() -> None:
     shown = graph.get(session_totals.key)
     assert "Off until `usage-pipeline sources enable session-totals`" in str(shown.description)
     assert {key.to_user_string() for key in shown.parent_keys} == {
-        "chat_messages_v2", "conversation_sessions", "profiles",
+        "chat_messages_v2", "conversation_sessions",
     }  # fmt: skip
     assert not shown.is_executable
     assert graph.executable_asset_keys == {dg.AssetKey(name) for name in ROLLUPS}

@@ -24,6 +24,7 @@ from usage_pipeline_tests.factories import NOON, Chat, set_policy
 
 TABLES = [table.name for table in SUPABASE_CHAT.tables]
 MESSAGES = "public.chat_messages_v2"
+SESSIONS = "public.conversation_sessions"
 
 
 def protect(chat: Chat, table: str = MESSAGES) -> None:
@@ -222,16 +223,16 @@ def stranger(server: Server, database: str) -> Iterator[Warehouse]:
 
 def test_a_login_without_the_right_is_told_so(chat: Chat, stranger: Warehouse, warehouse: Warehouse) -> None:
     """The statements are for the owner of the tables to run; trying them would only fail."""
-    protect(chat, "public.profiles")
-    alter(chat, "create policy usage_writer_reads on {table} using (false)", "public.profiles")
+    protect(chat, SESSIONS)
+    alter(chat, "create policy usage_writer_reads on {table} using (false)", SESSIONS)
     alter(chat, "revoke select on {table} from usage_reader")
     with stranger.begin(Role.LOGIN) as connection:
         missing = access.grants(connection, SUPABASE_CHAT)
     assert missing == [
         Grant("grant select on public.chat_messages_v2 to usage_reader", is_permitted=False),
-        Grant("drop policy usage_writer_reads on public.profiles", is_permitted=False),
-        Grant(policy("usage_reader", "public.profiles"), is_permitted=False),
-        Grant(policy("usage_writer", "public.profiles"), is_permitted=False),
+        Grant(f"drop policy usage_writer_reads on {SESSIONS}", is_permitted=False),
+        Grant(policy("usage_reader", SESSIONS), is_permitted=False),
+        Grant(policy("usage_writer", SESSIONS), is_permitted=False),
     ]
     with pytest.raises(Refusal, match="42501"), stranger.begin(Role.LOGIN) as connection:
         statements.run_script(connection, missing[1].statement)

@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from contextlib import suppress
+from typing import TypeAlias
 
 import psycopg
 import pytest
@@ -13,9 +14,10 @@ from usage_pipeline.refusals import Refusal
 from usage_pipeline.warehouse import embedded, postmaster
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
-from usage_pipeline.warehouse.failures import Unusable
+from usage_pipeline.warehouse.failures import Missing, Pending, Unusable
 from usage_pipeline_tests.servers import Kind
 
+Superuser: TypeAlias = psycopg.Connection
 FAIL = """
 do $$
 begin
@@ -56,12 +58,34 @@ def test_every_kind_of_failure_has_its_sentence(
     assert "a row" not in str(caught.value)
 
 
-@pytest.mark.parametrize("code", ["3F000", "42P01", "42703", "42883"])
-def test_what_a_migration_makes_is_pending(warehouse: Warehouse, code: str) -> None:
-    """A schema, a table, a column or a function that is not there yet, or no more after a rollback."""
-    with pytest.raises(Refusal) as caught, warehouse.begin(Role.WRITER) as connection:
+CODES = ("3F000", "42P01", "42703", "42883", "42804")
+"""A schema, a table, a column, a function that does not exist; one of another type."""
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_what_is_missing_is_not_called_pending(warehouse: Warehouse, code: str) -> None:
+    """`migrate apply` brings nobody a column of the application's back."""
+    with pytest.raises(Missing) as caught, warehouse.begin(Role.WRITER) as connection:
         fail(connection, code)
-    assert caught.value.line("usage-pipeline").endswith("so it is. Fix: usage-pipeline migrate apply")
+    assert caught.value.what == f"the database refused ({code})"
+    assert caught.value.why == "so it is"
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_what_a_migration_makes_is_pending(warehouse: Warehouse, superuser: Superuser, code: str) -> None:
+    """A revision that has not run is why, whatever the database says of it."""
+    superuser.execute("update usage_private.schema_version set version_num = '0003'")
+    with pytest.raises(Pending) as caught, warehouse.begin(Role.READER) as connection:
+        fail(connection, code)
+    assert caught.value.line("usage-pipeline") == (
+        "migrations are pending: not applied yet: 0004_seal. Fix: usage-pipeline migrate apply"
+    )
+
+
+def test_a_database_of_a_newer_code_says_so(warehouse: Warehouse, superuser: Superuser) -> None:
+    superuser.execute("update usage_private.schema_version set version_num = '9999'")
+    with pytest.raises(Refusal, match="revision 9999"), warehouse.begin(Role.READER) as connection:
+        fail(connection, "42P01")
 
 
 def test_a_database_that_takes_no_more_connections(server: Server, database: str) -> None:

@@ -14,7 +14,7 @@ import pytest
 from usage_pipeline.demo import loading
 from usage_pipeline.rollups import functions
 from usage_pipeline.rollups.functions import TOKENS_OF_WINDOW
-from usage_pipeline.sources import access
+from usage_pipeline.sources import access, directory
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
 from usage_pipeline.warehouse import embedded
 from usage_pipeline.warehouse.connections import Role, Warehouse
@@ -231,18 +231,19 @@ def test_a_function_may_change_its_columns_and_arguments(applied: Bare) -> None:
     before = applied.catalogue()
     columns = EditedFile(
         *_names(SUPABASE_CHAT.functions),
-        old="returns table (user_id uuid, label text)",
-        new="returns table (user_id uuid, label varchar)",
+        old="returns table (event_id text, occurred_at timestamptz, reason text)",
+        new="returns table (event_id text, occurred_at timestamptz, reason varchar)",
     )
     arguments = EditedFile(
         *_names(TOKENS_OF_WINDOW), old="only_user uuid\n", new="only_user uuid, why text default ''\n"
     )
-    assert engine.install(applied.warehouse, (columns, arguments)) == NAMES[:2]
+    changed = (SUPABASE_CHAT.functions.name, TOKENS_OF_WINDOW.name)
+    assert engine.install(applied.warehouse, (columns, arguments)) == changed
     functions_now = [name for kind, name in applied.catalogue() if kind == "function"]
     signatures = [name for name in functions_now if "tokens_of_window" in name]
     assert len(signatures) == 1
     assert signatures[0].endswith("uuid,text)")
-    assert engine.install(applied.warehouse, WANTED) == NAMES[:2]
+    assert engine.install(applied.warehouse, WANTED) == changed
     assert applied.catalogue() == before
 
 
@@ -251,9 +252,9 @@ def test_a_function_may_change_its_columns_and_arguments(applied: Bare) -> None:
     [
         "comment on function usage.token_events(timestamptz, timestamptz) is 'mine'",
         "comment on function usage.token_events(timestamptz, timestamptz) is null",
-        "drop function usage.user_directory()",
-        "create or replace function usage.user_directory() returns table (user_id uuid, label text)"
-        " language sql stable parallel safe as 'select null::uuid, null::text'",
+        "drop function usage.token_strays()",
+        "create or replace function usage_private.token_tables() returns table (name text)"
+        " language sql immutable parallel safe as 'select null::text'",
     ],
 )
 def test_a_function_that_is_not_its_file_is_installed_again(applied: Bare, change: str) -> None:
@@ -282,8 +283,9 @@ def test_the_printed_sql_does_what_apply_does(virgin_server: Server, person: str
         bare.add_application()
         with bare.warehouse.begin(Role.LOGIN) as connection:
             grants = [grant.statement for grant in access.grants(connection, SUPABASE_CHAT)]
+            for_names = [grant.statement for grant in directory.grants(connection, SUPABASE_CHAT)]
         with bare.server.connect(bare.name, person) as session:
-            session.execute(engine.script(grants, WANTED, embedded.LOGIN).encode())
+            session.execute(engine.script(grants, WANTED, embedded.LOGIN, for_names).encode())
         by_hand = bare.catalogue()
         assert engine.status(bare.warehouse, WANTED).is_current
         assert engine.apply(bare.warehouse) == ()
