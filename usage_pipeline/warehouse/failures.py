@@ -170,7 +170,7 @@ def _refusal(error: psycopg.Error, place: str) -> Refusal:
         return Refusal(what, why=_primary(error), fix=fix)
     if error.sqlstate.startswith("42") or error.sqlstate == "3F000":
         return Missing(what, why=_primary(error), fix="$ doctor says what is missing")
-    return Refusal(what, why=_primary(error))
+    return Refusal(what, why=_primary(error), fix="$ doctor looks for the cause")
 
 
 def _ours(error: psycopg.Error, exit_code: int) -> Refusal:

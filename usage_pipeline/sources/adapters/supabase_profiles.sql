@@ -16,7 +16,8 @@ begin
   from (
     select
       case
-        when profile.id ~* '^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$' then profile.id::pg_catalog.uuid
+        when pg_catalog.pg_typeof(profile.id) = 'pg_catalog.uuid'::pg_catalog.regtype then profile.id::text::uuid
+        when profile.id::text ~* '^[0-9a-f]{8}-?([0-9a-f]{4}-?){3}[0-9a-f]{12}$' then profile.id::text::uuid
       end as user_id,
       coalesce(
         nullif(pg_catalog.btrim(profile.full_name), ''),
@@ -33,10 +34,11 @@ begin
     cross join lateral (
       -- Unqualified on purpose: a column that the table lacks is the NULL of `absent`.
       select
-        id::text, full_name::text, first_name::text, last_name::text,
+        id, full_name::text, first_name::text, last_name::text,
         display_name::text, username::text, name::text, email::text
       from public.profiles
     ) profile
+    offset 0 -- each expression once a row
   ) person
   where person.user_id is not null
   order by person.user_id, person.label;

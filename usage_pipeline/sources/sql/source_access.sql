@@ -22,6 +22,7 @@ as $$
         then 'row-level security is on and the policy `' || held.role || '_reads` is missing or altered'
     end,
     case
+      when not held.table_exists then 'create it, or choose another adapter with USAGE_TOKEN_SOURCE'
       when held.hidden_base is not null
         then 'let ' || held.table_name || ' be the table itself, or switch that security off'
       when held.restrictive_policy is not null then 'exempt our roles from that policy'
@@ -101,6 +102,10 @@ begin
   from usage_private.table_access(tables, roles) access
   where access.obstacle is not null
   limit 1;
+  if hidden.obstacle = 'the table does not exist' then
+    raise undefined_table using
+      message = pg_catalog.format('the source table %s does not exist', hidden.table_name), hint = hidden.remedy;
+  end if;
   if found then
     raise exception 'the source table % cannot be read whole', hidden.table_name
       using errcode = 'UP001', detail = hidden.obstacle, hint = hidden.remedy;
