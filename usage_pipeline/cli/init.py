@@ -88,7 +88,8 @@ def _look_at(found: Settings) -> "tuple[list[str], Sequence[Grant], Sequence[Fin
             adapter = access.active(connection, found.token_source)
             access.require_tables(connection, adapter)
             version = server_version(connection)
-            grants = [*access.grants(connection, adapter), *directory.grants(connection, adapter)]
+            needed, for_names = access.grants(connection, adapter), directory.grants(connection, adapter)
+            grants = list(dict.fromkeys([*needed, *for_names]))
         looked = [look(found, warehouse) for look in (health.server, health.roles)]
     finally:
         warehouse.dispose()

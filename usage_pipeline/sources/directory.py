@@ -67,11 +67,14 @@ def read(warehouse: Warehouse, adapter: Adapter) -> Directory:
         closed = [each for each in access.of_tables(connection, [table], _ROLES) if each.obstacle]
         is_ours_old = bool(functions.outdated(connection, [adapter.directory.functions]))
     state = Directory(table.name, bool(found), _label_columns(table, found))
-    if found and closed:
-        return replace(state, obstacle=closed[0].obstacle, fix=_remedy(warehouse, adapter, closed[0]))
+    if not state.label_columns:
+        return state
     if is_ours_old:
         return replace(state, obstacle="migrations are pending", fix="$ migrate apply")
-    return _counted(warehouse, state) if state.label_columns else state
+    counted = _counted(warehouse, state)
+    if closed and not counted.labelled_count:  # a view of its owner's rights may show all, whatever it reads
+        return replace(counted, obstacle=closed[0].obstacle, fix=_remedy(warehouse, adapter, closed[0]))
+    return counted
 
 
 def _label_columns(table: Table, found: Collection[str]) -> tuple[str, ...]:
