@@ -29,7 +29,7 @@ START = date(2026, 1, 1)
 SECRET = "canary-pa55word"  # noqa: S105 - the one to look for
 NAMES = [
     "connection", "server", "roles", "clock", "dagster", "migrations", "first day", "source", "rights",
-    "indexes", "older answers", "session totals", "messages", "sessions", "disk", "tuning",
+    "directory", "indexes", "older answers", "session totals", "messages", "sessions", "disk", "tuning",
 ]  # fmt: skip
 WITHOUT_A_WAY_IN = [name for name in NAMES if name != "dagster"]
 MESSAGES, SESSIONS = "public.chat_messages_v2", "public.conversation_sessions"
@@ -400,7 +400,7 @@ def test_from_an_empty_server_to_a_sound_one(verbs: Verbs, server_kind: Kind) ->
         assert fixes == {"usage-pipeline migrate apply"}
         shown = verbs("doctor", USAGE_DATABASE_URL=url, USAGE_START=str(START)).out
         assert shown.count("  Fix: usage-pipeline migrate apply\n") == shown.count("Fix: ") == 1
-        waiting = "roles, clock, first day, rights, older answers, messages"
+        waiting = "roles, clock, first day, rights, directory, older answers, messages"
         assert f"! not yet        {waiting}: to be looked at once `usage-" in shown
         with server.connect() as connection:
             connection.execute("create role lodger login")
