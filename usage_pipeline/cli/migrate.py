@@ -55,6 +55,8 @@ def status(context: click.Context) -> None:
         state = engine.status(warehouse, functions.wanted(adapter))
     for name in state.revisions:
         click.echo(f"{'pending' if name in state.pending else 'applied'}  {name}")
+    if state.rights:
+        click.echo(f"pending  rights of our roles ({state.rights} statements)")
     for file in functions.wanted(adapter):
         click.echo(f"{'pending' if file.name in state.outdated else 'applied'}  functions of {file.name}")
     for grant in wanting:
@@ -90,13 +92,16 @@ def everything(found: Settings, warehouse: Warehouse) -> list[str]:
     from usage_pipeline.sources import access
     from usage_pipeline.warehouse import statements
     from usage_pipeline.warehouse.connections import Role
-    from usage_pipeline.warehouse.migrations import engine
+    from usage_pipeline.warehouse.migrations import engine, rights
 
     with warehouse.begin(Role.LOGIN) as connection:
         adapter = access.active(connection, found.token_source)
         access.require_tables(connection, adapter)
-    with console.step("migrations") as words:
-        words.append(", ".join(engine.apply(warehouse)) or "nothing pending")
+    try:
+        with console.step("migrations") as words:
+            words.append(", ".join(engine.apply(warehouse)) or "nothing pending")
+    except rights.OwnedByOthers as refusal:
+        return list(refusal.statements)
     left = []
     with (
         console.step(f"rights on the tables of {adapter.name}") as words,

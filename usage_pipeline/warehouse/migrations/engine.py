@@ -1,4 +1,4 @@
-"""Apply, undo and print the schema: the foundation, Alembic's revisions, then the functions from files."""
+"""Apply, undo and print the schema: the foundation, Alembic's revisions, the rights, then the functions from files."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from usage_pipeline.warehouse import functions, statements, tables
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.functions import FunctionFile
-from usage_pipeline.warehouse.migrations import state
+from usage_pipeline.warehouse.migrations import rights, state
 from usage_pipeline.warehouse.migrations.state import State
 
 _SQL = "warehouse.migrations.sql"
@@ -22,22 +22,33 @@ def status(warehouse: Warehouse, wanted: Sequence[FunctionFile]) -> State:
     with warehouse.begin(Role.LOGIN) as connection:
         if not state.founded(connection):
             return state.untouched(wanted)
+        if foreign := rights.foreign(connection):
+            return State(None, state.revisions(), (), (), len(foreign))
     with warehouse.begin(Role.OWNER) as connection:
         return state.read(connection, wanted)
 
 
 def apply(warehouse: Warehouse, to: str = "head") -> tuple[str, ...]:
-    """Run the foundation and the pending revisions; the names of those that ran."""
+    """Run the foundation, the pending revisions, then what rights differ; the names of what ran.
+
+    A restored database first gives its objects back to the owner of all; half of one is refused unchanged.
+    """
     with warehouse.begin(Role.LOGIN) as connection:
         statements.run(connection, "warehouse.sql", "lock_migrations")
         if not state.founded(connection):
             statements.run_script(connection, statements.read(_SQL, "foundation.up"))
+        rights.take_ownership(connection)
+        tables.act_as(connection, Role.OWNER)
+        state.read(connection, ())
     with warehouse.begin(Role.OWNER) as connection:
         statements.run(connection, "warehouse.sql", "lock_migrations")
         before = state.read(connection, ()).current or ""
         _alembic(lambda config: command.upgrade(config, to), connection)
         after = state.current(connection) or ""
-    return tuple(name for name in state.revisions() if before < state.number(name) <= after)
+        is_newest = after == state.number(state.revisions()[-1])
+        changed = rights.settle(connection) if is_newest else 0
+    ran = tuple(name for name in state.revisions() if before < state.number(name) <= after)
+    return (*ran, f"rights ({changed} statements)") if changed else ran
 
 
 def install(warehouse: Warehouse, wanted: Sequence[FunctionFile]) -> tuple[str, ...]:
@@ -90,6 +101,7 @@ def script(
             as_owner,
             functions.script(wanted),
             as_login,
+            rights.script(),
             *(f"{grant};" for grant in last_grants),
         ]
     )

@@ -3,27 +3,33 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Final
 
 from sqlalchemy import Connection
 
-from usage_pipeline.refusals import Refusal
+from usage_pipeline.refusals import ATTENTION, REFUSED, Refusal
 from usage_pipeline.warehouse import failures, functions, statements
 from usage_pipeline.warehouse.functions import FunctionFile
+from usage_pipeline.warehouse.migrations import rights
+
+_SQL: Final = "warehouse.migrations.sql"
 
 
 @dataclass(frozen=True)
 class State:
-    """`pending` revisions and `outdated` function files are what `migrate apply` would run."""
+    """`pending` revisions, `outdated` function files and `rights` are what `migrate apply` would run."""
 
     current: str | None
     revisions: tuple[str, ...]
     pending: tuple[str, ...]
     outdated: tuple[str, ...]
+    rights: int = 0
 
     @property
     def waiting(self) -> tuple[str, ...]:
         """What `migrate apply` would run, in words."""
-        return (*self.pending, *(f"functions of {name}" for name in self.outdated))
+        counted = (f"rights ({self.rights} statements)",) if self.rights else ()
+        return (*self.pending, *counted, *(f"functions of {name}" for name in self.outdated))
 
     @property
     def is_current(self) -> bool:
@@ -40,7 +46,17 @@ def read(connection: Connection, wanted: Sequence[FunctionFile]) -> State:
             fix="bring this checkout up to date",
         )
     pending = tuple(name for name in revisions() if version is None or number(name) > version)
-    return State(version, revisions(), pending, functions.outdated(connection, wanted))
+    if not pending:
+        require_whole(connection)
+    differing = 0 if pending else len(rights.needed(connection))
+    return State(version, revisions(), pending, functions.outdated(connection, wanted), differing)
+
+
+def require_whole(connection: Connection) -> None:
+    """Refuse a database of the newest revision that lacks something the revisions make."""
+    missing = [str(name) for name in statements.run(connection, _SQL, "missing_objects").scalars()]
+    if missing:
+        raise _not_whole(f"{', '.join(missing[:3])}{' …' if len(missing) > 3 else ''}")
 
 
 def lack(connection: Connection) -> Refusal | None:
@@ -75,7 +91,24 @@ def founded(connection: Connection) -> bool:
 
 def current(connection: Connection) -> str | None:
     """The newest revision that has run."""
-    if not statements.run(connection, "warehouse.sql", "schema_version_exists").scalar_one():
+    is_readable = statements.run(connection, "warehouse.sql", "schema_version_is_readable").scalar_one()
+    if is_readable is None:
         return None
+    if not is_readable:
+        raise Refusal(
+            "the rights of our roles are missing", why="the database was restored without them",
+            fix="$ migrate apply", exit_code=ATTENTION,
+        )  # fmt: skip
     version = statements.run(connection, "warehouse.sql", "schema_version").scalar_one_or_none()
-    return None if version is None else str(version)
+    if version is None:
+        raise _not_whole("the row of usage_private.schema_version")
+    return str(version)
+
+
+def _not_whole(missing: str) -> Refusal:
+    return Refusal(
+        "the database holds only a part of our objects",
+        why=f"missing: {missing}, as after a restore of half a dump",
+        fix="restore the whole dump into an empty database, as docs/back-up.md says",
+        exit_code=REFUSED,
+    )
