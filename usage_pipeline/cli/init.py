@@ -29,12 +29,12 @@ def init(database_url: str | None) -> None:
     before = settings.given_database_url()
     found = _settings(database_url)
     with console.step("your database") as words:
-        seen, grants, lacks = _look_at(found)
+        seen, grants, lacks, neighbours = _look_at(found)
         words.extend(seen)
     url = urls.read(str(found.database_url))
     settings.store(found, database_url=urls.without_secrets(url).render_as_string(hide_password=False))
     stack.make_current(found)
-    for note in _notes(found, url, before):
+    for note in (*_notes(found, url, before), *neighbours):
         console.narrate(note, style="yellow")
     console.narrate(_what_apply_does(grants))
     for lack in lacks:
@@ -73,8 +73,8 @@ def _asked() -> str:
     return str(click.prompt("URL", err=True))
 
 
-def _look_at(found: Settings) -> "tuple[list[str], Sequence[Grant], Sequence[Finding]]":
-    """What stands there, in words, what must be granted, and what keeps this login from going on.
+def _look_at(found: Settings) -> "tuple[list[str], Sequence[Grant], Sequence[Finding], list[str]]":
+    """What exists there, in words, what must be granted, what keeps this login from going on, who shares our roles.
 
     What cannot work is refused first.
     """
@@ -90,12 +90,14 @@ def _look_at(found: Settings) -> "tuple[list[str], Sequence[Grant], Sequence[Fin
             version = server_version(connection)
             needed, for_names = access.grants(connection, adapter), directory.grants(connection, adapter)
             grants = list(dict.fromkeys([*needed, *for_names]))
+        beside = health.neighbours(found, warehouse)
         looked = [look(found, warehouse) for look in (health.server, health.roles)]
     finally:
         warehouse.dispose()
     read = ", ".join(each.name for each in adapter.tables)
     seen = [warehouse.place, f"PostgreSQL {version}", f"source {adapter.name}: {read}"]
-    return seen, grants, [each for each in looked if not (each.ok or each.waits_for)]
+    lacks = [each for each in looked if not (each.ok or each.waits_for)]
+    return seen, grants, lacks, [f"{beside.found}."] if beside != health.ALONE else []
 
 
 def _what_apply_does(grants: "Sequence[Grant]") -> str:

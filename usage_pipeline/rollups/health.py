@@ -5,7 +5,7 @@ from typing import Final
 from usage_pipeline.rollups import functions, tokens
 from usage_pipeline.settings import Settings
 from usage_pipeline.sources import access
-from usage_pipeline.warehouse import policy
+from usage_pipeline.warehouse import policy, statements
 from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.findings import Check, Finding
 from usage_pipeline.warehouse.migrations import engine
@@ -28,4 +28,23 @@ def first_day(found: Settings, warehouse: Warehouse) -> Finding:
     return Finding(True, f"{there.first_day}; a period is sealed {there.grace_days} days after its end")
 
 
-CHECKS: Final = (Check("migrations", migrations), Check("first day", first_day))
+def stored_rows(found: Settings, warehouse: Warehouse) -> Finding:
+    """Whether the rows that the ledger counts exist: a restore may have brought the one without the other."""
+    with warehouse.begin(Role.READER) as connection:
+        lost = statements.run(connection, "rollups.sql", "missing_rows").mappings().all()
+    if not lost:
+        return Finding(True, "every period that the ledger counts rows of has rows")
+    first = lost[0]
+    return Finding(
+        False,
+        f"{len(lost):,} periods have no row, and the ledger counts some: the first is {first['rollup']} of"
+        f" {first['period_start']:%Y-%m-%d} with {first['stored_rows']:,}",
+        "restore usage.user_token_usage from the same dump as usage.rollup_ledger: docs/back-up.md",
+    )
+
+
+CHECKS: Final = (
+    Check("migrations", migrations),
+    Check("first day", first_day),
+    Check("stored rows", stored_rows),
+)

@@ -11,6 +11,7 @@ from usage_pipeline.warehouse.poolers import Mode
 
 _ROLES: Final = tuple(role for role in Role if role is not Role.LOGIN)
 _LARGEST_SKEW: Final = timedelta(seconds=5)
+ALONE: Final = Finding(True, "our roles serve no other database of this server")
 _SECOND: Final = timedelta(seconds=1)
 
 
@@ -52,6 +53,23 @@ def roles(found: Settings, warehouse: Warehouse) -> Finding:
         return _not_ours(f"{login} may not make our schemas (CREATE on the database)")
     more = f"; it is {powers}, which is not needed" if powers else ""
     return Finding(True, f"{login} may act as {', '.join(wanted)}{more}")
+
+
+def neighbours(found: Settings, warehouse: Warehouse) -> Finding:
+    """Whether our roles, which belong to the whole server, serve other databases: advice, nothing fails by it."""
+    with warehouse.begin(Role.LOGIN) as connection:
+        wanted = [role.value for role in _ROLES]
+        seen = statements.run(connection, "warehouse.sql", "role_neighbours", roles=wanted).mappings().one()
+    if not seen["databases"]:
+        return ALONE
+    others = f"our roles also serve {', '.join(seen['databases'])} of this server"
+    if not seen["logins"]:
+        return Finding(True, f"{others}; no other login that may become one of them can connect here")
+    found_here = (
+        f"{others}: {', '.join(seen['logins'])} may become one of them, and so may read or write here too;"
+        " docs/back-up.md says how to keep two products apart"
+    )
+    return Finding(True, found_here, str(seen["remedy"]))
 
 
 def clock(found: Settings, warehouse: Warehouse) -> Finding:
@@ -100,6 +118,7 @@ WAY: Final = Check("connection", connection)
 CHECKS: Final = (
     Check("server", server),
     Check("roles", roles),
+    Check("neighbours", neighbours),
     Check("clock", clock),
     Check("dagster", dagster, asks_database=False),
 )

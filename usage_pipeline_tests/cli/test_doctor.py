@@ -28,8 +28,9 @@ from usage_pipeline_tests.warehouse.test_poolers import folder_for_a_pooler, poo
 START = date(2026, 1, 1)
 SECRET = "canary-pa55word"  # noqa: S105 - the one to look for
 NAMES = [
-    "connection", "server", "roles", "clock", "dagster", "migrations", "first day", "source", "rights",
-    "directory", "indexes", "older answers", "session totals", "messages", "sessions", "disk", "tuning",
+    "connection", "server", "roles", "neighbours", "clock", "dagster", "migrations", "first day",
+    "stored rows", "source", "rights", "directory", "indexes", "older answers", "session totals",
+    "messages", "sessions", "disk", "tuning",
 ]  # fmt: skip
 WITHOUT_A_WAY_IN = [name for name in NAMES if name != "dagster"]
 MESSAGES, SESSIONS = "public.chat_messages_v2", "public.conversation_sessions"

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.resources import as_file, files
 
 from alembic import command
@@ -20,12 +21,16 @@ _SQL = "warehouse.migrations.sql"
 def status(warehouse: Warehouse, wanted: Sequence[FunctionFile]) -> State:
     """What stands in the database, read without changing it."""
     with warehouse.begin(Role.LOGIN) as connection:
-        if not state.founded(connection):
+        state.require_whole(connection)
+        is_founded = state.founded(connection)
+        if not is_founded and state.is_readable(connection) is None:
             return state.untouched(wanted)
-        if foreign := rights.foreign(connection):
-            return State(None, state.revisions(), (), (), len(foreign))
+        if not is_founded or rights.foreign(connection):
+            return State(None, state.revisions(), (), (), len(rights.needed(connection)))
     with warehouse.begin(Role.OWNER) as connection:
-        return state.read(connection, wanted)
+        found = state.read(connection, wanted)
+        is_restored = found.is_current and rights.names_foreign_transactions(connection)
+    return replace(found, rights=1) if is_restored else found
 
 
 def apply(warehouse: Warehouse, to: str = "head") -> tuple[str, ...]:
@@ -37,6 +42,8 @@ def apply(warehouse: Warehouse, to: str = "head") -> tuple[str, ...]:
         statements.run(connection, "warehouse.sql", "lock_migrations")
         if not state.founded(connection):
             statements.run_script(connection, statements.read(_SQL, "foundation.up"))
+    with warehouse.begin(Role.LOGIN) as connection:
+        statements.run(connection, "warehouse.sql", "lock_migrations")
         rights.take_ownership(connection)
         tables.act_as(connection, Role.OWNER)
         state.read(connection, ())

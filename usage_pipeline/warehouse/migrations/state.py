@@ -46,15 +46,16 @@ def read(connection: Connection, wanted: Sequence[FunctionFile]) -> State:
             fix="bring this checkout up to date",
         )
     pending = tuple(name for name in revisions() if version is None or number(name) > version)
-    if not pending:
-        require_whole(connection)
+    require_whole(connection)
     differing = 0 if pending else len(rights.needed(connection))
     return State(version, revisions(), pending, functions.outdated(connection, wanted), differing)
 
 
 def require_whole(connection: Connection) -> None:
-    """Refuse a database of the newest revision that lacks something the revisions make."""
-    missing = [str(name) for name in statements.run(connection, _SQL, "missing_objects").scalars()]
+    """Refuse a database of the newest revision, where that can be read, that lacks what the revisions make."""
+    if not is_readable(connection) or current(connection) != number(revisions()[-1]):
+        return
+    missing = [str(row.object) for row in statements.run(connection, _SQL, "missing_objects")]
     if missing:
         raise _not_whole(f"{', '.join(missing[:3])}{' …' if len(missing) > 3 else ''}")
 
@@ -89,12 +90,17 @@ def founded(connection: Connection) -> bool:
     return bool(statements.run(connection, "warehouse.sql", "foundation_exists").scalar_one())
 
 
+def is_readable(connection: Connection) -> bool | None:
+    """Whether this role may read how far the revisions have run; None: none has."""
+    found = statements.run(connection, "warehouse.sql", "schema_version_is_readable").scalar_one()
+    return None if found is None else bool(found)
+
+
 def current(connection: Connection) -> str | None:
     """The newest revision that has run."""
-    is_readable = statements.run(connection, "warehouse.sql", "schema_version_is_readable").scalar_one()
-    if is_readable is None:
+    if (can_read := is_readable(connection)) is None:
         return None
-    if not is_readable:
+    if not can_read:
         raise Refusal(
             "the rights of our roles are missing", why="the database was restored without them",
             fix="$ migrate apply", exit_code=ATTENTION,

@@ -26,22 +26,22 @@ relation as (
   join pg_catalog.pg_namespace namespace on namespace.oid = relation.relnamespace
   where namespace.nspname in ('usage', 'usage_private', 'usage_parts') and relation.relkind in ('r', 'p')
 )
-select 'table ' || wanted.name as object
+select 0 as place, 'table ' || wanted.name as object
 from wanted_table wanted
 where not exists (select from relation where relation.name = wanted.name)
 union all
-select 'the primary key of ' || relation.name
+select 4, 'the primary key of ' || relation.name
 from relation
 where (relation.nspname = 'usage_parts' or relation.name in (select wanted.name from wanted_table wanted))
   and not exists (
     select from pg_catalog.pg_index key where key.indrelid = relation.oid and key.indisprimary and key.indisvalid
   )
 union all
-select 'the attachment of ' || relation.name || ' to its table'
+select 3, 'the attachment of ' || relation.name || ' to its table'
 from relation
 where relation.nspname = 'usage_parts' and not relation.relispartition
 union all
-select 'function ' || wanted.name
+select 1, 'function ' || wanted.name
 from wanted_function wanted
 where not exists (
   select
@@ -50,7 +50,7 @@ where not exists (
   where namespace.nspname || '.' || function.proname = wanted.name
 )
 union all
-select 'the active trigger ' || wanted.name || ' on ' || wanted.table_name
+select 2, 'the active trigger ' || wanted.name || ' on ' || wanted.table_name
 from wanted_trigger wanted
 join relation on relation.name = wanted.table_name
 where not exists (
@@ -58,3 +58,4 @@ where not exists (
   from pg_catalog.pg_trigger trigger
   where trigger.tgrelid = relation.oid and trigger.tgname = wanted.name and trigger.tgenabled in ('O', 'A')
 )
+order by place, object
