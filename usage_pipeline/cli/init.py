@@ -74,7 +74,7 @@ def _asked() -> str:
 
 
 def _look_at(found: Settings) -> "tuple[list[str], Sequence[Grant], Sequence[Finding], list[str]]":
-    """What exists there, in words, what must be granted, what keeps this login from going on, who shares our roles.
+    """What exists there, what must be granted, what keeps this login from going on, who shares our roles.
 
     What cannot work is refused first.
     """

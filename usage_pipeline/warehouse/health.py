@@ -56,7 +56,7 @@ def roles(found: Settings, warehouse: Warehouse) -> Finding:
 
 
 def neighbours(found: Settings, warehouse: Warehouse) -> Finding:
-    """Whether our roles, which belong to the whole server, serve other databases: advice, nothing fails by it."""
+    """Whether our roles, which belong to the server, serve other databases: advice, nothing fails by it."""
     with warehouse.begin(Role.LOGIN) as connection:
         wanted = [role.value for role in _ROLES]
         seen = statements.run(connection, "warehouse.sql", "role_neighbours", roles=wanted).mappings().one()

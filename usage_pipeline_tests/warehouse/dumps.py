@@ -24,7 +24,8 @@ from usage_pipeline_tests.warehouse.test_migrations import CATALOGUE, Catalogue
 SUPERUSER: Final = "postgres"
 NO_ROLES: Final = ("--no-owner", "--no-privileges")
 ROWS: Final = (
-    "select xmin::text, stored::text from usage.user_token_usage stored order by period_type, period_start, user_id"
+    "select xmin::text, stored::text from usage.user_token_usage stored"
+    " order by period_type, period_start, user_id"
 )
 SEALS: Final = (
     "select rollup, period_start, state, checksum, totals, below, kept, stored_rows, sealed_at"
@@ -74,12 +75,17 @@ class Target:
 
     def restore(self, file: Path, *words: str, login: str) -> subprocess.CompletedProcess[str]:
         return program(
-            self.server, "pg_restore", f"--dbname={address(self.server, self.database, login)}", *words, str(file)
+            self.server,
+            "pg_restore",
+            f"--dbname={address(self.server, self.database, login)}",
+            *words,
+            str(file),
         )
 
     def __call__(self, *words: str) -> Done:
         given = {
-            "USAGE_DATABASE_URL": address(self.server, self.database), "USAGE_HOME": str(self.folder / "home"),
+            "USAGE_DATABASE_URL": address(self.server, self.database),
+            "USAGE_HOME": str(self.folder / "home"),
             "USAGE_START": str(filled.START), "USAGE_TOKENS_GRACE_DAYS": str(filled.GRACE_DAYS),
             "USAGE_CONNECTIONS": "1",
         }  # fmt: skip

@@ -1,4 +1,4 @@
-"""A dump, restored on a server without our roles: after `migrate apply` everything works, and nothing is rewritten."""
+"""A dump on a server without our roles: after `migrate apply` everything works, nothing is rewritten."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,14 +82,16 @@ def test_a_restored_database_works_as_before(
     target.as_superuser(READ_CLOCK)
     heal(target, restorer)
     found, before = dumps.catalogue(target.server, target.database), dumps.catalogue(server, source)
-    assert {key for key in {*found, *before} if found.get(key) != before.get(key) and "usage" in key[1]} == set()
+    assert {
+        key for key in {*found, *before} if found.get(key) != before.get(key) and "usage" in key[1]
+    } == set()
     require_as_before(target, server, source)
 
 
 def test_a_dump_of_an_older_server_works_on_this_one(
     target: Target, server_kind: Kind, tmp_path: Path
 ) -> None:
-    """Dumped by its own programs: an embedded pg_dump older than a server's last fix copies what it does not know."""
+    """Dumped by its own programs: another pg_dump may copy an internal mark it does not know."""
     if lack := OLDER.lack():
         pytest.skip(lack)
     with OLDER.started() as older, dumps.filled_source(older) as source:
@@ -136,9 +138,7 @@ def test_the_tables_of_ours_alone(target: Target, server: Server, source: str, t
         (["--schema-only"], "the row of usage_private.schema_version"),
     ],
 )
-def test_half_a_dump_is_refused_unchanged(
-    target: Target, dump: Path, words: list[str], missing: str
-) -> None:
+def test_half_a_dump_is_refused_unchanged(target: Target, dump: Path, words: list[str], missing: str) -> None:
     """Rows without the guards over their seal look whole until somebody changes one."""
     target.restore(dump, *NO_ROLES, *words, login=embedded.LOGIN)
     before = dumps.catalogue(target.server, target.database)
@@ -151,9 +151,7 @@ def test_half_a_dump_is_refused_unchanged(
         assert dumps.catalogue(target.server, target.database) == before
 
 
-def test_a_restore_without_the_rows_is_reported(
-    target: Target, dump: Path
-) -> None:
+def test_a_restore_without_the_rows_is_reported(target: Target, dump: Path) -> None:
     """A dump cut short at the largest table leaves a ledger that speaks of rows nobody has."""
     target.restore(dump, *NO_ROLES, "--section=pre-data", login=embedded.LOGIN)
     for table in ("rollup_ledger", "schema_version", "rollup_policy"):
@@ -167,7 +165,7 @@ def test_a_restore_without_the_rows_is_reported(
 
 
 def test_who_may_dump(server: Server, source: str, tmp_path: Path) -> None:
-    """Forced row-level security binds the owner too; told to obey it, pg_dump would write no row and no error."""
+    """Row-level security binds the owner too; obeying it, pg_dump writes no row and no error."""
     login, owner = dumps.address(server, source), "--role=usage_owner"
     refused = dumps.program(server, "pg_dump", "--schema=usage", f"--file={tmp_path / 'a'}", login)
     assert refused.returncode == 1

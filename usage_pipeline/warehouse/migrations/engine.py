@@ -1,4 +1,4 @@
-"""Apply, undo and print the schema: the foundation, Alembic's revisions, the rights, then the functions from files."""
+"""Apply, undo and print the schema: foundation, Alembic's revisions, rights, functions from files."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -44,7 +44,7 @@ def apply(warehouse: Warehouse, to: str = "head") -> tuple[str, ...]:
             statements.run_script(connection, statements.read(_SQL, "foundation.up"))
     with warehouse.begin(Role.LOGIN) as connection:
         statements.run(connection, "warehouse.sql", "lock_migrations")
-        rights.take_ownership(connection)
+        changed = rights.take_ownership(connection)
         tables.act_as(connection, Role.OWNER)
         state.read(connection, ())
     with warehouse.begin(Role.OWNER) as connection:
@@ -53,7 +53,7 @@ def apply(warehouse: Warehouse, to: str = "head") -> tuple[str, ...]:
         _alembic(lambda config: command.upgrade(config, to), connection)
         after = state.current(connection) or ""
         is_newest = after == state.number(state.revisions()[-1])
-        changed = rights.settle(connection) if is_newest else 0
+        changed += rights.settle(connection) if is_newest else 0
     ran = tuple(name for name in state.revisions() if before < state.number(name) <= after)
     return (*ran, f"rights ({changed} statements)") if changed else ran
 

@@ -1,4 +1,4 @@
-"""Owners, rights and policies of everything of ours: what differs from `rights.sql`, and how it is corrected."""
+"""Owners, rights and policies of everything of ours: what differs from `rights.sql`, and its correction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,17 +46,18 @@ def foreign(connection: Connection) -> list[Needed]:
     return [each for each in needed(connection) if each.is_ownership]
 
 
-def take_ownership(connection: Connection) -> None:
-    """Give every object of ours to the owner of all, or refuse and change nothing."""
+def take_ownership(connection: Connection) -> int:
+    """Give every object of ours to the owner of all, or refuse and change nothing; how many were given."""
     given = foreign(connection)
     if not all(each.is_permitted for each in given):
         raise OwnedByOthers([each.statement for each in given])
     for each in given:
         statements.run_script(connection, each.statement)
+    return len(given)
 
 
 def settle(connection: Connection) -> int:
-    """Run what differs, and close what restatements of another server could open; the caller acts as the owner."""
+    """Run what differs, and close restatements of another server's; the caller acts as the owner."""
     differing = needed(connection)
     for each in differing:
         statements.run_script(connection, each.statement)

@@ -52,7 +52,7 @@ def read(connection: Connection, wanted: Sequence[FunctionFile]) -> State:
 
 
 def require_whole(connection: Connection) -> None:
-    """Refuse a database of the newest revision, where that can be read, that lacks what the revisions make."""
+    """Refuse a database of the newest revision (if it can be read) that lacks what the revisions make."""
     if not is_readable(connection) or current(connection) != number(revisions()[-1]):
         return
     missing = [str(row.object) for row in statements.run(connection, _SQL, "missing_objects")]

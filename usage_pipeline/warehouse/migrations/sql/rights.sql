@@ -176,11 +176,19 @@ needed (step, target, owner, statement) as (
   cross join lateral (
     select pg_catalog.array_agg(attribute.attname::text order by attribute.attnum) as columns
     from pg_catalog.pg_attribute attribute
-    where attribute.attrelid = relation.oid and attribute.attname = any (wanted.columns) and not exists (
-      select
-      from pg_catalog.aclexplode(attribute.attacl) held
-      where pg_catalog.pg_get_userbyid(held.grantee) = wanted.grantee
-        and held.privilege_type = pg_catalog.upper(wanted.privilege)
+    where attribute.attrelid = relation.oid and attribute.attname = any (wanted.columns) and (
+      not exists (
+        select
+        from pg_catalog.aclexplode(attribute.attacl) held
+        where pg_catalog.pg_get_userbyid(held.grantee) = wanted.grantee
+          and held.privilege_type = pg_catalog.upper(wanted.privilege)
+      )
+      or exists ( -- revoked from the table above, it is revoked from its columns too
+        select
+        from held_right held
+        where (held.target, held.grantee, held.privilege)
+          = (relation.target, wanted.grantee, pg_catalog.upper(wanted.privilege))
+      )
     )
   ) lacking
   where lacking.columns is not null
