@@ -1,5 +1,6 @@
 """Rights as one file: changed only where they differ; and what the revisions make is listed."""
 
+from pathlib import Path
 from typing import Any, Final
 
 import psycopg
@@ -14,6 +15,7 @@ from usage_pipeline.warehouse.connections import Role, Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.migrations import engine, rights, state
 from usage_pipeline_tests.conftest import TEMPLATE, cloned
+from usage_pipeline_tests.verbs import Verbs
 from usage_pipeline_tests.warehouse.test_migrations import CATALOGUE
 
 WANTED: Final = functions.wanted(SUPABASE_CHAT)
@@ -181,3 +183,23 @@ def test_who_else_our_roles_serve(server: Server, warehouse: Warehouse) -> None:
         finally:
             master.execute("drop role other_product")
     assert embedded.LOGIN in str(found.fix)
+
+
+def test_the_printed_rights_settle_the_same(warehouse: Warehouse, superuser: psycopg.Connection) -> None:
+    """Whoever has the right runs what `migrate sql` prints; on a sound database it runs nothing."""
+    before = catalogue(superuser)
+    superuser.execute(";".join(each for each in DRIFTS if "usage_writer" not in each).encode())
+    superuser.execute(rights.script().encode())
+    assert catalogue(superuser) == before
+    versions = superuser.execute(VERSIONS.encode()).fetchall()
+    superuser.execute(rights.script().encode())
+    assert superuser.execute(VERSIONS.encode()).fetchall() == versions
+
+
+def test_init_says_who_shares_our_roles(server: Server, database: str, verbs: Verbs, tmp_path: Path) -> None:
+    url = server.url(database).set(drivername="postgresql").render_as_string()
+    with cloned(server, TEMPLATE) as other:
+        done = verbs("init", "--database-url", url, USAGE_HOME=str(tmp_path / "home"))
+    assert done.code == 0, done
+    (said,) = (line for line in done.said.splitlines() if line.startswith("our roles also serve"))
+    assert other in said
