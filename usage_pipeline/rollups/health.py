@@ -38,7 +38,7 @@ def stored_rows(found: Settings, warehouse: Warehouse) -> Finding:
     return Finding(
         False,
         f"{len(lost):,} periods have no row, and the ledger counts some: the first is {first['rollup']} of"
-        f" {first['period_start']:%Y-%m-%d} with {first['stored_rows']:,}",
+        f" {first['period_start']:%Y-%m-%d} ({first['stored_rows']:,} rows)",
         "restore usage.user_token_usage from the same dump as usage.rollup_ledger: docs/back-up.md",
     )
 
