@@ -32,9 +32,10 @@ from usage_pipeline.rollups import functions
 from usage_pipeline.sources import access, directory
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
 from usage_pipeline.warehouse import embedded, statements
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.migrations import engine
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests import servers
 from usage_pipeline_tests.factories import Chat, set_policy
 from usage_pipeline_tests.servers import USUAL, Kind

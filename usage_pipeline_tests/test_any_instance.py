@@ -16,8 +16,9 @@ from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups import workers
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import dagster_instance, dagster_yaml, embedded
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests import pod, servers
 from usage_pipeline_tests.cli.own_stack import launch, launch_backfill, runs, until
 from usage_pipeline_tests.cli.test_own_database import refused

@@ -20,8 +20,9 @@ from usage_pipeline.periods import calendar, partitions
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.rollups import tokens
 from usage_pipeline.sources import specs
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.factories import Chat, set_clock, set_policy
 from usage_pipeline_tests.rollups import launching
 

@@ -11,7 +11,8 @@ from usage_pipeline.cli import console
 from usage_pipeline.periods import calendar, clock
 from usage_pipeline.periods.calendar import Grain, Window
 from usage_pipeline.refusals import USAGE, Refusal
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.roles import Role
 
 if TYPE_CHECKING:
     from usage_pipeline.derived.restatement import Standing

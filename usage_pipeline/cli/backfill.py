@@ -23,8 +23,8 @@ from usage_pipeline.cli.backfill_job import Job
 from usage_pipeline.periods import clock
 from usage_pipeline.warehouse import backfills, dagster_instance, errand, session
 from usage_pipeline.warehouse.backfills import Held
-from usage_pipeline.warehouse.connections import Role
 from usage_pipeline.warehouse.errand import Errand
+from usage_pipeline.warehouse.roles import Role
 
 if TYPE_CHECKING:
     import dagster as dg

@@ -10,7 +10,8 @@ from usage_pipeline.periods import clock
 from usage_pipeline.refusals import REFUSED, USAGE, Refusal
 from usage_pipeline.warehouse import backfills, presence
 from usage_pipeline.warehouse.backfills import Asked, Backfill
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.roles import Role
 
 if TYPE_CHECKING:
     import dagster as dg

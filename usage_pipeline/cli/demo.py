@@ -198,7 +198,7 @@ def _first_due(warehouse: "Warehouse", story: "Story") -> date:
     Where a coarser period lacks, everything: it is due from its first day, and may lie anywhere.
     """
     from usage_pipeline.serving import periods, tokens
-    from usage_pipeline.warehouse.connections import Role
+    from usage_pipeline.warehouse.roles import Role
 
     with warehouse.begin(Role.READER) as connection:
         days, *coarser = (
@@ -243,7 +243,7 @@ def _backfill(found: Settings, name: str, first: date, last: date) -> None:
 def _verify(warehouse: "Warehouse", story: "Story", page: Page) -> None:
     """Compare what is stored with a computation in plain Python, and what the page shows with both."""
     from usage_pipeline.demo import verification
-    from usage_pipeline.warehouse.connections import Role
+    from usage_pipeline.warehouse.roles import Role
 
     with console.step("verified against plain Python") as words:
         with warehouse.begin(Role.READER) as connection:

@@ -10,7 +10,7 @@ from usage_pipeline.periods import calendar, clock
 from usage_pipeline.refusals import REFUSED, USAGE, Refusal
 from usage_pipeline.rollups.tokens import DAILY, FAMILY
 from usage_pipeline.warehouse import session
-from usage_pipeline.warehouse.connections import Role
+from usage_pipeline.warehouse.roles import Role
 
 if TYPE_CHECKING:
     from usage_pipeline.settings import Settings

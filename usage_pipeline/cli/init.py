@@ -80,7 +80,8 @@ def _look_at(found: Settings) -> "tuple[list[str], Sequence[Grant], Sequence[Fin
     """
     from usage_pipeline.sources import access, directory
     from usage_pipeline.warehouse import health
-    from usage_pipeline.warehouse.connections import Role, open_warehouse, server_version
+    from usage_pipeline.warehouse.connections import open_warehouse, server_version
+    from usage_pipeline.warehouse.roles import Role
 
     warehouse = open_warehouse(found)
     try:

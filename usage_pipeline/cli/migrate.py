@@ -44,8 +44,8 @@ def status(context: click.Context) -> None:
     """Say what has run and what is pending; exit 3 when something is."""
     from usage_pipeline.rollups import functions
     from usage_pipeline.sources import access, directory
-    from usage_pipeline.warehouse.connections import Role
     from usage_pipeline.warehouse.migrations import engine
+    from usage_pipeline.warehouse.roles import Role
 
     with session.opened(read_only=True) as (found, warehouse):
         with warehouse.begin(Role.LOGIN) as connection:
@@ -72,8 +72,8 @@ def sql() -> None:
     from usage_pipeline.rollups import functions
     from usage_pipeline.sources import access, directory
     from usage_pipeline.warehouse import statements
-    from usage_pipeline.warehouse.connections import Role
     from usage_pipeline.warehouse.migrations import engine
+    from usage_pipeline.warehouse.roles import Role
 
     with (
         session.opened(create=True, read_only=True) as (found, warehouse),
@@ -91,8 +91,8 @@ def everything(found: Settings, warehouse: Warehouse) -> list[str]:
     from usage_pipeline.rollups import functions
     from usage_pipeline.sources import access
     from usage_pipeline.warehouse import statements
-    from usage_pipeline.warehouse.connections import Role
     from usage_pipeline.warehouse.migrations import engine, rights
+    from usage_pipeline.warehouse.roles import Role
 
     with warehouse.begin(Role.LOGIN) as connection:
         adapter = access.active(connection, found.token_source)
@@ -139,8 +139,8 @@ def _name_users(warehouse: Warehouse, adapter: "Adapter") -> None:
 def _settle_policy(found: Settings, warehouse: Warehouse) -> None:
     """Record the first day and the grace where none are recorded; settings that differ are refused."""
     from usage_pipeline.warehouse import policy
-    from usage_pipeline.warehouse.connections import Role
     from usage_pipeline.warehouse.policy import Policy
+    from usage_pipeline.warehouse.roles import Role
 
     with warehouse.begin(Role.WRITER) as connection:
         is_new = policy.read(connection) is None
@@ -162,7 +162,7 @@ def _first_day(warehouse: Warehouse) -> tuple[date, str]:
     """The day of the oldest message; yesterday, where there is none."""
     from usage_pipeline.serving import tokens
     from usage_pipeline.sources import report
-    from usage_pipeline.warehouse.connections import Role
+    from usage_pipeline.warehouse.roles import Role
 
     with warehouse.begin(Role.READER) as connection:
         oldest = report.oldest_day(connection)

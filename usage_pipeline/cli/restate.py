@@ -13,7 +13,7 @@ from usage_pipeline.cli import asked, console, reported
 from usage_pipeline.periods import calendar
 from usage_pipeline.refusals import REFUSED, USAGE, Refusal
 from usage_pipeline.warehouse import dagster_yaml, session
-from usage_pipeline.warehouse.connections import Role
+from usage_pipeline.warehouse.roles import Role
 
 if TYPE_CHECKING:
     from usage_pipeline.derived.restatement import Loss, Standing, Wish

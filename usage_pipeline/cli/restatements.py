@@ -11,7 +11,8 @@ import click
 from usage_pipeline.cli import asked, console
 from usage_pipeline.cli.table import Column, Table
 from usage_pipeline.warehouse import session
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.roles import Role
 
 if TYPE_CHECKING:
     from usage_pipeline.serving.restatements import Kept, Restatement

@@ -5,7 +5,7 @@ import click
 from usage_pipeline import settings
 from usage_pipeline.cli import console
 from usage_pipeline.warehouse import policy, session
-from usage_pipeline.warehouse.connections import Role
+from usage_pipeline.warehouse.roles import Role
 
 
 @click.group()

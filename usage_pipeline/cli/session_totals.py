@@ -25,7 +25,7 @@ _PATIENCE_MS: Final = 500
 def enable(context: click.Context, what: str) -> None:
     """Let the asset session_totals write that one column of the session table; off until then."""
     from usage_pipeline.sources import access, session_totals
-    from usage_pipeline.warehouse.connections import Role
+    from usage_pipeline.warehouse.roles import Role
 
     with session.opened() as (found, warehouse), warehouse.begin(Role.LOGIN) as connection:
         adapter = access.active(connection, found.token_source)
@@ -59,7 +59,7 @@ def enable(context: click.Context, what: str) -> None:
 def disable(context: click.Context, what: str) -> None:
     """Take that right back; the numbers that were written stay."""
     from usage_pipeline.sources import access, session_totals
-    from usage_pipeline.warehouse.connections import Role
+    from usage_pipeline.warehouse.roles import Role
 
     with session.opened() as (found, warehouse), warehouse.begin(Role.LOGIN) as connection:
         totals = session_totals.of(access.active(connection, found.token_source))

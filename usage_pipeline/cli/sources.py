@@ -41,7 +41,7 @@ def sources(context: click.Context, all_of_them: bool, as_json: bool) -> None:
         return
     from usage_pipeline.sources import access, directory, report
     from usage_pipeline.warehouse import horizon as horizons
-    from usage_pipeline.warehouse.connections import Role
+    from usage_pipeline.warehouse.roles import Role
 
     with session.opened(read_only=True) as (found, warehouse):
         with warehouse.begin(Role.LOGIN) as connection:  # our roles may not exist yet; the source comes first
@@ -95,7 +95,7 @@ def _move(found: "Settings", day: date) -> tuple[date | None, int]:
     from usage_pipeline.rollups import readiness
     from usage_pipeline.sources import report
     from usage_pipeline.warehouse import policy
-    from usage_pipeline.warehouse.connections import Role
+    from usage_pipeline.warehouse.roles import Role
 
     with session.opened() as (_, warehouse), suppress(Pending), readiness.explained(warehouse):
         with warehouse.begin(Role.WRITER) as connection:

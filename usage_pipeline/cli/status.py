@@ -15,8 +15,9 @@ from usage_pipeline.periods import clock
 from usage_pipeline.refusals import ATTENTION, Refusal
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import backfills, dagster_instance, dagster_yaml, embedded, policy
-from usage_pipeline.warehouse.connections import Role, Warehouse, open_warehouse, server_version
+from usage_pipeline.warehouse.connections import Warehouse, open_warehouse, server_version
 from usage_pipeline.warehouse.failures import Pending
+from usage_pipeline.warehouse.roles import Role
 
 _PATIENCE: Final = 5.0  # seconds for one answer of the page
 _ONLY_THE_DATABASE_KNOWS: Final = ("migrations", "computed", "backfills")

@@ -13,7 +13,7 @@ from usage_pipeline.refusals import USAGE, Refusal
 from usage_pipeline.serving import activity, limits, lines, people, periods
 from usage_pipeline.serving import tokens as serving
 from usage_pipeline.warehouse import policy, session
-from usage_pipeline.warehouse.connections import Role
+from usage_pipeline.warehouse.roles import Role
 
 if TYPE_CHECKING:
     from uuid import UUID

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from usage_pipeline.periods.calendar import Window
 from usage_pipeline.rollups.rollup import Rollup
 from usage_pipeline.warehouse import statements
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.roles import Role
 
 
 @dataclass(frozen=True)

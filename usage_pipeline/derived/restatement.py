@@ -13,7 +13,8 @@ from usage_pipeline.rollups import ranges, tokens
 from usage_pipeline.rollups.ranges import Done, Failed
 from usage_pipeline.rollups.rollup import Outcome, Rollup
 from usage_pipeline.warehouse import statements
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.roles import Role
 
 COMPUTED = ("open", "sealed")
 

@@ -15,7 +15,8 @@ from usage_pipeline.rollups import check_memory, check_results, readiness, runs
 from usage_pipeline.rollups.check import Bind, Check
 from usage_pipeline.rollups.rollup import Rollup
 from usage_pipeline.warehouse import statements
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.roles import Role
 
 _PARTITION_TAG: Final = "dagster/partition"
 _NEWEST: Final = 14

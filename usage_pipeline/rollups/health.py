@@ -6,9 +6,10 @@ from usage_pipeline.rollups import functions, tokens
 from usage_pipeline.settings import Settings
 from usage_pipeline.sources import access
 from usage_pipeline.warehouse import policy, statements
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.findings import Check, Finding
 from usage_pipeline.warehouse.migrations import engine
+from usage_pipeline.warehouse.roles import Role
 
 
 def migrations(found: Settings, warehouse: Warehouse) -> Finding:

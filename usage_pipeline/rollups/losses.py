@@ -10,8 +10,9 @@ from usage_pipeline.rollups import tokens
 from usage_pipeline.settings import Settings
 from usage_pipeline.sources import access
 from usage_pipeline.warehouse import statements
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.findings import Check, Finding
+from usage_pipeline.warehouse.roles import Role
 
 NEWEST_DAYS: Final = 35
 """So many days are compared with their source after every run: an open one has been sealed long before."""

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from usage_pipeline.rollups import workers
 from usage_pipeline.warehouse import backfills
 from usage_pipeline.warehouse.backfills import Backfill
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.roles import Role
 
 if TYPE_CHECKING:
     import dagster as dg

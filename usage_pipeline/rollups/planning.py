@@ -11,8 +11,9 @@ from usage_pipeline.periods.calendar import Window
 from usage_pipeline.rollups.rollup import Rollup, Span
 from usage_pipeline.warehouse import ledger, statements
 from usage_pipeline.warehouse.backfills import Backfill
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.failures import TooSlow
+from usage_pipeline.warehouse.roles import Role
 
 PATIENCE_MS: Final = 2000
 HASTE_MS: Final = 100

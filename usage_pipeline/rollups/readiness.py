@@ -13,9 +13,10 @@ from usage_pipeline.settings import Settings
 from usage_pipeline.sources import access
 from usage_pipeline.sources.adapters import Adapter
 from usage_pipeline.warehouse import failures, policy
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.failures import Missing
 from usage_pipeline.warehouse.migrations import state
+from usage_pipeline.warehouse.roles import Role
 
 
 def code_version(own: str, adapter: Adapter) -> str:

@@ -18,9 +18,10 @@ from usage_pipeline.rollups.ranges import Failed
 from usage_pipeline.rollups.rollup import Outcome, Rollup
 from usage_pipeline.warehouse import backfills, ledger, presence
 from usage_pipeline.warehouse.backfills import Asked, Held
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.failures import Unusable
 from usage_pipeline.warehouse.ledger import Entry
+from usage_pipeline.warehouse.roles import Role
 
 BACKFILL_TAG: Final = "usage/backfill"
 TYPED_TAG: Final = "usage/typed"  # by a person who watches it: an interrupt is theirs, and no failure

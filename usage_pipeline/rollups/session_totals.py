@@ -15,8 +15,9 @@ from usage_pipeline.sources import session_totals
 from usage_pipeline.sources.adapters import SessionTotals
 from usage_pipeline.sources.session_totals import State
 from usage_pipeline.warehouse import statements
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.failures import LockHeld
+from usage_pipeline.warehouse.roles import Role
 
 CODE_VERSION: Final = "1"
 _ADAPTERS: Final = "sources.adapters"

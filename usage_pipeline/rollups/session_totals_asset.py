@@ -17,7 +17,8 @@ from usage_pipeline.rollups.session_totals import Kept
 from usage_pipeline.sources import session_totals as sources
 from usage_pipeline.sources import specs
 from usage_pipeline.sources.adapters import SUPABASE_CHAT, SessionTotals
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.roles import Role
 
 _NAMED: Final = 5
 _WHEN_RED: Final = (

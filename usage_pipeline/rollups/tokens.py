@@ -9,8 +9,9 @@ from usage_pipeline.periods.calendar import Grain, Window
 from usage_pipeline.rollups import readiness
 from usage_pipeline.rollups.rollup import Outcome, Rollup
 from usage_pipeline.warehouse import ledger, policy, statements
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.ledger import Entry
+from usage_pipeline.warehouse.roles import Role
 
 FAMILY: Final = policy.TOKENS
 CODE_VERSION: Final = "2"

@@ -9,7 +9,7 @@ from usage_pipeline.refusals import USAGE, Refusal
 from usage_pipeline.rollups import readiness
 from usage_pipeline.serving import limits, lines, people, periods, tokens
 from usage_pipeline.warehouse import policy, session
-from usage_pipeline.warehouse.connections import Role
+from usage_pipeline.warehouse.roles import Role
 
 if TYPE_CHECKING:
     import pandas

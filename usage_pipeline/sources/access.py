@@ -10,8 +10,8 @@ from usage_pipeline import refusals
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.sources.adapters import ADAPTERS, Adapter, Column, Table
 from usage_pipeline.warehouse import statements
-from usage_pipeline.warehouse.connections import Role
 from usage_pipeline.warehouse.functions import FunctionFile
+from usage_pipeline.warehouse.roles import Role
 
 READING_ROLES: Final = (Role.WRITER, Role.READER)
 FUNCTIONS: Final = FunctionFile("sources.sql", "source_access")

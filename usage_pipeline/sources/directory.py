@@ -12,8 +12,9 @@ from usage_pipeline.sources import access
 from usage_pipeline.sources.access import Access, Grant
 from usage_pipeline.sources.adapters import Adapter, Table
 from usage_pipeline.warehouse import functions, statements
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.failures import Unusable
+from usage_pipeline.warehouse.roles import Role
 
 _ROLES: Final = (Role.READER,)
 """Who shows names."""

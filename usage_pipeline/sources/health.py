@@ -10,8 +10,9 @@ from usage_pipeline.settings import Settings
 from usage_pipeline.sources import access, directory, indexes, report, session_totals
 from usage_pipeline.sources.adapters import Adapter, Table
 from usage_pipeline.warehouse import horizon, policy, statements
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.findings import Check, Finding
+from usage_pipeline.warehouse.roles import Role
 
 _FAMILY: Final = "tokens"
 _PATIENCE: Final = 60_000  # milliseconds; whoever looks after a database must not weigh on it

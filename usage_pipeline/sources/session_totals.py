@@ -11,7 +11,7 @@ from usage_pipeline.sources import indexes
 from usage_pipeline.sources.access import Grant
 from usage_pipeline.sources.adapters import Adapter, SessionTotals
 from usage_pipeline.warehouse import statements
-from usage_pipeline.warehouse.connections import Role
+from usage_pipeline.warehouse.roles import Role
 
 ENABLE: Final = "$ sources enable session-totals"
 

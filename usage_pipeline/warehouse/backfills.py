@@ -12,8 +12,9 @@ from sqlalchemy import Connection, RowMapping
 
 from usage_pipeline.refusals import REFUSED, Refusal
 from usage_pipeline.warehouse import failures, statements
-from usage_pipeline.warehouse.connections import Role, Warehouse, require_alive
+from usage_pipeline.warehouse.connections import Warehouse, require_alive
 from usage_pipeline.warehouse.failures import Unusable
+from usage_pipeline.warehouse.roles import Role
 
 LISTED: Final = 20
 LEFT: Final = ("interrupted", "superseded")

@@ -9,8 +9,9 @@ from sqlalchemy import URL, RowMapping
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import dagster_yaml, embedded, statements, urls
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.findings import Check, Finding
+from usage_pipeline.warehouse.roles import Role
 
 _BESIDE: Final = 4
 """Sessions beside those that compute: a process's lock, a backfill's record, its looks ahead, and a verb."""

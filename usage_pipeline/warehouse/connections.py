@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +18,7 @@ from usage_pipeline.warehouse import embedded, failures, poolers, statements, ur
 from usage_pipeline.warehouse.failures import Missing
 from usage_pipeline.warehouse.migrations import state
 from usage_pipeline.warehouse.poolers import Mode
+from usage_pipeline.warehouse.roles import Role
 
 if TYPE_CHECKING:
     from usage_pipeline.warehouse.errand import Errand
@@ -26,16 +26,6 @@ if TYPE_CHECKING:
 
 OLDEST_SERVER: Final = 15
 _TEXTS: Final = (0, "bpchar", "name", "text", "varchar")  # 0: any type the driver does not know
-
-
-class Role(StrEnum):
-    """Who a session is; `LOGIN` stays what it logged in as."""
-
-    LOGIN = "none"
-    OWNER = "usage_owner"
-    WRITER = "usage_writer"
-    READER = "usage_reader"
-    RETENTION = "usage_retention"
 
 
 _PATIENCE: Final = {Role.WRITER: "5min"}

@@ -5,9 +5,10 @@ from typing import Final
 
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import dagster_instance, dagster_yaml, failures, statements
-from usage_pipeline.warehouse.connections import OLDEST_SERVER, Role, Warehouse, server_version
+from usage_pipeline.warehouse.connections import OLDEST_SERVER, Warehouse, server_version
 from usage_pipeline.warehouse.findings import APPLIED, Check, Finding
 from usage_pipeline.warehouse.poolers import Mode
+from usage_pipeline.warehouse.roles import Role
 
 _ROLES: Final = tuple(role for role in Role if role is not Role.LOGIN)
 _LARGEST_SKEW: Final = timedelta(seconds=5)

@@ -11,7 +11,8 @@ from usage_pipeline import settings
 from usage_pipeline.refusals import REFUSED, Refusal
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import failures, statements
-from usage_pipeline.warehouse.connections import Role, Warehouse, open_warehouse
+from usage_pipeline.warehouse.connections import Warehouse, open_warehouse
+from usage_pipeline.warehouse.roles import Role
 
 TOKENS: Final = "tokens"
 USUAL_GRACE_DAYS: Final = 7

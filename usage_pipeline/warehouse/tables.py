@@ -11,7 +11,7 @@ from sqlalchemy import Connection, RowMapping
 from sqlalchemy.exc import DBAPIError
 
 from usage_pipeline.warehouse import statements
-from usage_pipeline.warehouse.connections import Role
+from usage_pipeline.warehouse.roles import Role
 
 PATIENCE = 10.0
 """Seconds in which tables that others use must come free."""

@@ -13,8 +13,9 @@ import pytest
 
 from usage_pipeline.demo import loading, story
 from usage_pipeline.warehouse import embedded
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.conftest import cloned
 from usage_pipeline_tests.factories import set_policy
 from usage_pipeline_tests.stack import ROOT, Done

@@ -14,8 +14,9 @@ from psycopg import sql
 
 from usage_pipeline.demo import loading
 from usage_pipeline.warehouse import capacity, connections, embedded, horizon
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.cli.test_own_database import refused
 from usage_pipeline_tests.cli.test_poor_databases import url_of
 from usage_pipeline_tests.conftest import TEMPLATE, ensure_template

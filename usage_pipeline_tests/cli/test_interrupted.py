@@ -22,8 +22,9 @@ import pytest
 from usage_pipeline.demo import loading, oracle, story, verification
 from usage_pipeline.periods.calendar import Grain, Window, window, windows
 from usage_pipeline.warehouse import embedded, postmaster
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests import stack
 from usage_pipeline_tests.conftest import drop_database, migrate
 from usage_pipeline_tests.stack import Checkout, Done

@@ -16,9 +16,10 @@ from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.rollups import functions, metadata
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
 from usage_pipeline.warehouse import embedded, statements
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.migrations import engine
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests import stack
 from usage_pipeline_tests.cli.test_own_database import TODAY, Own
 from usage_pipeline_tests.conftest import TEMPLATE, cloned

@@ -16,8 +16,9 @@ import pytest
 
 from usage_pipeline.demo import loading
 from usage_pipeline.warehouse import embedded
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests import stack
 from usage_pipeline_tests.conftest import TEMPLATE, cloned
 from usage_pipeline_tests.factories import Chat, set_clock, set_policy

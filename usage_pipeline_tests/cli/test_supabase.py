@@ -14,7 +14,8 @@ import pytest
 from usage_pipeline.demo import loading, story, verification
 from usage_pipeline.demo.story import Story
 from usage_pipeline.warehouse import urls
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests import stack
 from usage_pipeline_tests.cli.own_stack import launch, page, running, runs, until
 from usage_pipeline_tests.cli.test_own_database import refused

@@ -12,8 +12,9 @@ from rich.cells import cell_len
 
 from usage_pipeline.cli import console, program, usage
 from usage_pipeline.periods.calendar import Grain
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.cli.test_poor_databases import url_of
 from usage_pipeline_tests.factories import Chat, set_policy
 from usage_pipeline_tests.serving.history import START, History, prune_days

@@ -11,8 +11,9 @@ from usage_pipeline.demo.story import Story
 from usage_pipeline.periods.calendar import Grain, window
 from usage_pipeline.rollups import tokens
 from usage_pipeline.warehouse import embedded
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 
 LAST_DAY = date(2026, 3, 31)
 NOW = datetime(2026, 4, 1, tzinfo=UTC)

@@ -12,8 +12,9 @@ from usage_pipeline.demo import loading, oracle, story, verification
 from usage_pipeline.demo.story import Story
 from usage_pipeline.periods.calendar import Grain, windows
 from usage_pipeline.warehouse import embedded, statements
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.conftest import TEMPLATE, cloned
 
 pytestmark = pytest.mark.once

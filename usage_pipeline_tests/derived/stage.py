@@ -8,8 +8,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from usage_pipeline.periods.calendar import Grain, Window, window, windows
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.derived.gates import RUN, Call, Chooser, Runner, Stage
 from usage_pipeline_tests.factories import Chat, set_clock, set_policy
 

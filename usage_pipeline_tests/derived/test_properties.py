@@ -14,8 +14,9 @@ from usage_pipeline.periods.calendar import Window, windows
 from usage_pipeline.rollups import ranges, tokens
 from usage_pipeline.rollups.ranges import Done
 from usage_pipeline.rollups.rollup import Outcome, Rollup
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.factories import Chat, set_clock, set_policy
 from usage_pipeline_tests.rollups.test_tokens import versions
 

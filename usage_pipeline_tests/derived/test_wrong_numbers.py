@@ -11,7 +11,8 @@ from usage_pipeline.periods.calendar import Grain, midnight, window
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups import tokens
 from usage_pipeline.warehouse import horizon
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.factories import Chat
 from usage_pipeline_tests.rollups.checking import alter_rows, look, stored
 from usage_pipeline_tests.serving.history import START, History

@@ -11,8 +11,9 @@ from psycopg.types.json import Jsonb
 
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.rollups import tokens
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.conftest import TEMPLATE, cloned
 from usage_pipeline_tests.derived import rungs
 from usage_pipeline_tests.derived.rows import Answer, Owner, Row, Usage

@@ -19,8 +19,9 @@ from usage_pipeline.rollups import functions, runs, workers
 from usage_pipeline.rollups.token_columns import USER_TOKEN_USAGE
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse import backfills, presence
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.conftest import START
 from usage_pipeline_tests.factories import NOON, Chat, set_clock, set_policy
 from usage_pipeline_tests.rollups import launching

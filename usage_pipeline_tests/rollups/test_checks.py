@@ -17,8 +17,9 @@ from usage_pipeline.rollups.check_results import SHOWN
 from usage_pipeline.rollups.checks import tokens_daily_checks
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse import statements
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.factories import Chat, set_policy
 from usage_pipeline_tests.rollups.checking import (
     CHECKS,

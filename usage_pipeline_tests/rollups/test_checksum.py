@@ -6,8 +6,9 @@ import psycopg
 import pytest
 
 from usage_pipeline.warehouse import embedded
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 
 CHANGES = (
     "total_prompt_tokens = total_prompt_tokens + 1",

@@ -17,9 +17,10 @@ from usage_pipeline.rollups import runs, tokens
 from usage_pipeline.rollups.rollup import Outcome, Span
 from usage_pipeline.warehouse import backfills, errand
 from usage_pipeline.warehouse.backfills import Asked, Held
-from usage_pipeline.warehouse.connections import Role, Warehouse, driver
+from usage_pipeline.warehouse.connections import Warehouse, driver
 from usage_pipeline.warehouse.errand import Errand
 from usage_pipeline.warehouse.failures import ConnectionLost
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.factories import NOON, Chat
 
 FIRST = NOON.date() - timedelta(days=NOON.weekday())

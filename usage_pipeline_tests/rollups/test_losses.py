@@ -16,7 +16,8 @@ from usage_pipeline.rollups import tokens
 from usage_pipeline.rollups.checks import tokens_daily_checks
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse import horizon
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.factories import Chat
 from usage_pipeline_tests.rollups.checking import look, number, said, stored, tags
 from usage_pipeline_tests.serving.history import START, History

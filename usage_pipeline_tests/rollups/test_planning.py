@@ -7,8 +7,9 @@ import sqlalchemy as sa
 
 from usage_pipeline.rollups import planning, tokens
 from usage_pipeline.rollups.rollup import Span
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.factories import NOON, Chat
 from usage_pipeline_tests.rollups.test_tokens import run
 

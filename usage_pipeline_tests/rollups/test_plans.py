@@ -16,8 +16,9 @@ from usage_pipeline.periods.calendar import Grain, Window, window, windows
 from usage_pipeline.rollups import functions, tokens
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
 from usage_pipeline.warehouse import embedded, statements
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.conftest import TEMPLATE, cloned
 
 NEWEST = date(2026, 3, 31)

@@ -16,8 +16,9 @@ from usage_pipeline.periods.calendar import Grain, Window, window, windows
 from usage_pipeline.rollups import ranges, tokens
 from usage_pipeline.rollups.ranges import Done
 from usage_pipeline.rollups.rollup import Outcome
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.rollups.test_tokens import versions
 from usage_pipeline_tests.sources.conftest import opened
 from usage_pipeline_tests.sources.reading import Source

@@ -24,8 +24,9 @@ from usage_pipeline.rollups import workers
 from usage_pipeline.sources import session_totals as switch
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
 from usage_pipeline.warehouse import embedded, statements
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.factories import NOON, Chat, set_clock, set_policy
 from usage_pipeline_tests.rollups import launching
 from usage_pipeline_tests.rollups.launching import session_totals

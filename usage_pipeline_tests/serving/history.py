@@ -12,7 +12,8 @@ from usage_pipeline.derived.ladder import LADDER
 from usage_pipeline.periods.calendar import Grain, windows
 from usage_pipeline.rollups import tokens
 from usage_pipeline.rollups.rollup import Outcome
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.factories import Chat, set_clock, set_policy
 
 ROLLUPS: Final = {Grain.DAILY: tokens.DAILY, **{step.rollup.grain: step.rollup for step in LADDER}}

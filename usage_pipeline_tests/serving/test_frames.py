@@ -13,8 +13,9 @@ from usage_pipeline.refusals import Refusal
 from usage_pipeline.serving import frames, lines, periods, read
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import session
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.factories import NOON, Chat
 from usage_pipeline_tests.serving.history import START, History, prune_days
 from usage_pipeline_tests.serving.test_tokens import compute, day

@@ -9,8 +9,9 @@ from usage_pipeline.periods import calendar
 from usage_pipeline.periods.calendar import Grain, windows
 from usage_pipeline.serving import lines, periods, tokens
 from usage_pipeline.serving.tokens import Coverage
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.factories import Chat, set_policy
 from usage_pipeline_tests.serving.history import START, History, prune_days
 

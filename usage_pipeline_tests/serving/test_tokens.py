@@ -10,8 +10,9 @@ from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups import tokens as rollup
 from usage_pipeline.serving import lines, people, tokens
 from usage_pipeline.warehouse import statements
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.factories import NOON, Chat, set_clock
 
 FIRST = NOON.date()

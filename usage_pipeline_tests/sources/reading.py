@@ -10,8 +10,9 @@ from uuid import UUID
 from usage_pipeline.demo.metering import Usage
 from usage_pipeline.demo.oracle import Period
 from usage_pipeline.periods.calendar import Grain, Window, window
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.factories import NOON, Chat, set_clock
 
 TODAY = window(Grain.DAILY, NOON.date())

@@ -15,8 +15,8 @@ from usage_pipeline.rollups import functions as rollups
 from usage_pipeline.rollups import tokens
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
 from usage_pipeline.warehouse import functions
-from usage_pipeline.warehouse.connections import Role
 from usage_pipeline.warehouse.migrations import engine
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.factories import NOON
 from usage_pipeline_tests.sources.reading import TODAY, Source
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from usage_pipeline.demo import oracle, verification
 from usage_pipeline.periods.calendar import Grain, Window, window
 from usage_pipeline.rollups import tokens
-from usage_pipeline.warehouse.connections import Role
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.sources.conftest import opened
 from usage_pipeline_tests.sources.reading import Source, event, imbalance
 from usage_pipeline_tests.sources.shapes import ACCEPTED_VALUES, REFUSED_VALUES

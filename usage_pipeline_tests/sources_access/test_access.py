@@ -17,9 +17,10 @@ from usage_pipeline.sources import access
 from usage_pipeline.sources.access import Grant
 from usage_pipeline.sources.adapters import SUPABASE_CHAT, Table
 from usage_pipeline.warehouse import statements
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.migrations import engine
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.factories import NOON, Chat, set_policy
 
 TABLES = [table.name for table in SUPABASE_CHAT.tables]

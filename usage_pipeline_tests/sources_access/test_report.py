@@ -8,8 +8,9 @@ from usage_pipeline.cli import console
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.sources import report
 from usage_pipeline.sources.report import Report, Stray, TableReport
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.cli.test_poor_databases import url_of
 from usage_pipeline_tests.factories import Chat
 from usage_pipeline_tests.sources_access.test_access import MESSAGES, TABLES, alter, protect

@@ -14,7 +14,8 @@ from usage_pipeline.rollups import tokens
 from usage_pipeline.rollups.ranges import Failed
 from usage_pipeline.warehouse import backfills, horizon
 from usage_pipeline.warehouse.backfills import Asked
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.factories import Chat, set_clock, set_policy
 
 START: Final = date(2026, 1, 1)

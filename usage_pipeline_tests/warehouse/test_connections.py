@@ -11,8 +11,9 @@ from sqlalchemy import URL
 from usage_pipeline.refusals import USAGE, Refusal
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import connections, embedded, urls
-from usage_pipeline.warehouse.connections import Role, Warehouse, open_warehouse
+from usage_pipeline.warehouse.connections import Warehouse, open_warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.servers import Kind
 
 SECRET = "hunter2hunter2"  # noqa: S105

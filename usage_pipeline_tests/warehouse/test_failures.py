@@ -12,9 +12,10 @@ from sqlalchemy import Connection
 
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.warehouse import embedded, postmaster
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.failures import Missing, Pending, Unusable
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.servers import Kind
 
 Superuser: TypeAlias = psycopg.Connection

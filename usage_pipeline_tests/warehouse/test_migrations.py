@@ -17,10 +17,11 @@ from usage_pipeline.rollups.functions import TOKENS_OF_WINDOW
 from usage_pipeline.sources import access, directory
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
 from usage_pipeline.warehouse import embedded
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.functions import FunctionFile
 from usage_pipeline.warehouse.migrations import engine, state
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.conftest import cloned, migrate
 from usage_pipeline_tests.servers import Kind
 

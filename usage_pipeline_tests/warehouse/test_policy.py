@@ -16,9 +16,10 @@ from usage_pipeline import definitions  # noqa: F401 - it silences what Dagster 
 from usage_pipeline import settings
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.warehouse import policy
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.policy import Policy
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests import stack
 from usage_pipeline_tests.conftest import GRACE_DAYS, START
 from usage_pipeline_tests.factories import Chat

@@ -15,10 +15,11 @@ from sqlalchemy import URL
 
 from usage_pipeline.refusals import REFUSED, Refusal
 from usage_pipeline.warehouse import binaries, embedded
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.failures import Pending
 from usage_pipeline.warehouse.poolers import Mode
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.factories import Chat
 from usage_pipeline_tests.rollups.test_tokens import run
 from usage_pipeline_tests.servers import LOOPBACK, free_port

@@ -7,8 +7,9 @@ import pytest
 import sqlalchemy as sa
 
 from usage_pipeline.warehouse import presence
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 
 IDLE = "select state from pg_stat_activity join pg_locks using (pid) where locktype = 'advisory'"
 NOWHERE = Warehouse(sa.make_url("postgresql+psycopg://nobody@127.0.0.1:1/nowhere"))

@@ -13,8 +13,9 @@ from sqlalchemy import Connection
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups import tokens
 from usage_pipeline.warehouse import embedded, statements
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.conftest import TEMPLATE, cloned
 from usage_pipeline_tests.factories import NOON, Chat
 from usage_pipeline_tests.rollups.test_tokens import run

@@ -22,9 +22,10 @@ from usage_pipeline.rollups import functions
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
 from usage_pipeline.warehouse import backfills, embedded, tables
 from usage_pipeline.warehouse.backfills import Asked
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.migrations import engine, rollback, staging, state, way_down
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline.warehouse.tables import Table
 from usage_pipeline_tests.conftest import TEMPLATE, cloned
 from usage_pipeline_tests.factories import Chat

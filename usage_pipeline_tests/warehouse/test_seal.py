@@ -11,8 +11,8 @@ import pytest
 
 from usage_pipeline.periods.calendar import Grain, window
 from usage_pipeline.warehouse import embedded
-from usage_pipeline.warehouse.connections import Role
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.conftest import TEMPLATE, cloned
 from usage_pipeline_tests.rollups.test_tokens import wait_for_a_lock
 

@@ -11,9 +11,10 @@ from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups import functions
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
 from usage_pipeline.warehouse import embedded, health, statements
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.migrations import engine, rights, state
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.conftest import TEMPLATE, cloned
 from usage_pipeline_tests.verbs import Verbs
 from usage_pipeline_tests.warehouse.test_migrations import CATALOGUE

@@ -10,10 +10,11 @@ from alembic.config import Config
 from sqlalchemy import Connection
 
 from usage_pipeline.warehouse import functions, statements, tables
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.functions import FunctionFile
 from usage_pipeline.warehouse.migrations import rights, state
 from usage_pipeline.warehouse.migrations.state import State
+from usage_pipeline.warehouse.roles import Role
 
 _SQL = "warehouse.migrations.sql"
 

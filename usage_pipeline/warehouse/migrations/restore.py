@@ -10,8 +10,9 @@ from sqlalchemy import Connection
 
 from usage_pipeline.refusals import ATTENTION, REFUSED, USAGE, Refusal
 from usage_pipeline.warehouse import rowfiles, statements, tables
-from usage_pipeline.warehouse.connections import Role, Warehouse
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.migrations import staging, state
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline.warehouse.rowfiles import RowFile
 from usage_pipeline.warehouse.tables import Table
 

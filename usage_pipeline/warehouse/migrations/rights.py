@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from usage_pipeline.refusals import ATTENTION, Refusal
 from usage_pipeline.warehouse import statements, tables
-from usage_pipeline.warehouse.connections import Role
+from usage_pipeline.warehouse.roles import Role
 
 _SQL: Final = "warehouse.migrations.sql"
 

@@ -8,10 +8,10 @@ from sqlalchemy import Connection
 
 from usage_pipeline.refusals import REFUSED, USAGE, Refusal
 from usage_pipeline.warehouse import statements, tables
-from usage_pipeline.warehouse.connections import Role
 from usage_pipeline.warehouse.functions import FunctionFile
 from usage_pipeline.warehouse.migrations import engine, state
 from usage_pipeline.warehouse.migrations.state import State
+from usage_pipeline.warehouse.roles import Role
 from usage_pipeline.warehouse.tables import Table
 
 BASE = "base"
