@@ -44,7 +44,7 @@ def status(context: click.Context) -> None:
     """Say what has run and what is pending; exit 3 when something is."""
     from usage_pipeline.rollups import functions
     from usage_pipeline.sources import access, directory
-    from usage_pipeline.warehouse.migrations import engine
+    from usage_pipeline.warehouse.migrations import engine, rights
     from usage_pipeline.warehouse.roles import Role
 
     with session.opened(read_only=True) as (found, warehouse):
@@ -55,8 +55,8 @@ def status(context: click.Context) -> None:
         state = engine.status(warehouse, functions.wanted(adapter))
     for name in state.revisions:
         click.echo(f"{'pending' if name in state.pending else 'applied'}  {name}")
-    if state.rights:
-        click.echo(f"pending  rights of our roles ({state.rights} statements)")
+    for words in rights.counted(state.rights):
+        click.echo(f"pending  {words}")
     for file in functions.wanted(adapter):
         click.echo(f"{'pending' if file.name in state.outdated else 'applied'}  functions of {file.name}")
     for grant in wanting:

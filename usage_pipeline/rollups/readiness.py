@@ -52,15 +52,15 @@ def _explanation(warehouse: Warehouse, role: Role) -> Refusal | None:
     try:
         with warehouse.begin(role) as connection:
             adapter = access.active(connection, settings.load().token_source)
-            _require_current(connection, adapter)
+            _require_current(connection, adapter, with_rights=True)
             access.require_tables(connection, adapter)
     except Refusal as refusal:
         return refusal
     return None
 
 
-def _require_current(connection: Connection, adapter: Adapter) -> None:
+def _require_current(connection: Connection, adapter: Adapter, *, with_rights: bool = False) -> None:
     """Refuse what `migrate apply` has not made, or what was altered since."""
-    found = state.read(connection, functions.wanted(adapter))
+    found = state.read(connection, functions.wanted(adapter), with_rights=with_rights)
     if not found.is_current:
         raise failures.pending(f"not applied yet: {', '.join(found.waiting)}")

@@ -103,8 +103,14 @@ OURS: Final = {
     " alter table usage.rollup_ledger rename column kept to was_kept": (
         "migrations are pending: not applied yet: 0004_seal."
     ),
+    "drop policy writer_writes on usage.rollup_ledger": (
+        "migrations are pending: not applied yet: rights (1 statement)."
+    ),
+    "revoke insert on usage.user_token_usage from usage_writer": (
+        "migrations are pending: not applied yet: rights (1 statement)."
+    ),
     "alter table usage.rollup_ledger rename to ledger": (
-        'the database refused (42704): type "usage.rollup_ledger" does not exist.'
+        "the database holds only a part of our objects: missing: table usage.rollup_ledger"
     ),
 }
 """What is done to our own schema: `migrate apply` helps against all but the last."""

@@ -115,7 +115,7 @@ def test_a_restore_beside_another_product(
         assert "migrate apply" in refused.said
         before = target("migrate", "status")
         assert before.code == 3
-        assert "pending  rights of our roles (" in before.out
+        assert "pending  rights (" in before.out
         heal(target, embedded.LOGIN)
         require_as_before(target, server, source)
 

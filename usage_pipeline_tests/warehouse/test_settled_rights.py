@@ -156,8 +156,8 @@ def test_a_restatement_of_another_server_opens_no_seal(
         " ('tokens_daily', '2026-01-01', gen_random_uuid(), '{}', 'old', now(), '9999999')"
     )
     found = engine.status(warehouse, WANTED)
-    assert found.waiting == ("rights (1 statements)",)
-    assert engine.apply(warehouse) == ("rights (1 statements)",)
+    assert found.waiting == ("rights (1 statement)",)
+    assert engine.apply(warehouse) == ("rights (1 statement)",)
     assert superuser.execute("select transaction_id::text from usage.restatements").fetchall() == [("0",)]
     assert engine.status(warehouse, WANTED).is_current
     with warehouse.begin(Role.OWNER) as connection:

@@ -29,7 +29,7 @@ def status(warehouse: Warehouse, wanted: Sequence[FunctionFile]) -> State:
         if not is_founded or rights.foreign(connection):
             return State(None, state.revisions(), (), (), len(rights.needed(connection)))
     with warehouse.begin(Role.OWNER) as connection:
-        found = state.read(connection, wanted)
+        found = state.read(connection, wanted, with_rights=True)
         is_restored = found.is_current and rights.names_foreign_transactions(connection)
     return replace(found, rights=1) if is_restored else found
 
@@ -56,7 +56,7 @@ def apply(warehouse: Warehouse, to: str = "head") -> tuple[str, ...]:
         is_newest = after == state.number(state.revisions()[-1])
         changed += rights.settle(connection) if is_newest else 0
     ran = tuple(name for name in state.revisions() if before < state.number(name) <= after)
-    return (*ran, f"rights ({changed} statements)") if changed else ran
+    return (*ran, *rights.counted(changed))
 
 
 def install(warehouse: Warehouse, wanted: Sequence[FunctionFile]) -> tuple[str, ...]:

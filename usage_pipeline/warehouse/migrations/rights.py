@@ -74,6 +74,11 @@ def names_foreign_transactions(connection: Connection) -> bool:
     return bool(found)
 
 
+def counted(number: int) -> tuple[str, ...]:
+    """So many of them in words; nothing of none."""
+    return (f"rights ({number} statement{'s' * (number != 1)})",) if number else ()
+
+
 def script() -> str:
     """The same for a person to read and run."""
     text = statements.named(_SQL, "apply_rights", rights=sql.SQL(statements.read(_SQL, "rights")))

@@ -28,16 +28,19 @@ class State:
     @property
     def waiting(self) -> tuple[str, ...]:
         """What `migrate apply` would run, in words."""
-        counted = (f"rights ({self.rights} statements)",) if self.rights else ()
-        return (*self.pending, *counted, *(f"functions of {name}" for name in self.outdated))
+        return (
+            *self.pending,
+            *rights.counted(self.rights),
+            *(f"functions of {name}" for name in self.outdated),
+        )
 
     @property
     def is_current(self) -> bool:
         return not self.waiting
 
 
-def read(connection: Connection, wanted: Sequence[FunctionFile]) -> State:
-    """The state of this database; the session's role must be one of ours."""
+def read(connection: Connection, wanted: Sequence[FunctionFile], *, with_rights: bool = False) -> State:
+    """The state of this database; the session's role must be one of ours. To compare rights costs more."""
     version = current(connection)
     if version is not None and version not in {number(name) for name in revisions()}:
         raise Refusal(
@@ -47,7 +50,7 @@ def read(connection: Connection, wanted: Sequence[FunctionFile]) -> State:
         )
     pending = tuple(name for name in revisions() if version is None or number(name) > version)
     require_whole(connection)
-    differing = 0 if pending else len(rights.needed(connection))
+    differing = len(rights.needed(connection)) if with_rights and not pending else 0
     return State(version, revisions(), pending, functions.outdated(connection, wanted), differing)
 
 
