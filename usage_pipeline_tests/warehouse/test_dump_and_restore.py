@@ -110,7 +110,7 @@ def test_a_restore_beside_another_product(
         target = Target(server, name, verbs, tmp_path)
         assert target.restore(dump, *NO_ROLES, login=embedded.LOGIN).returncode == 0
         target.as_superuser(READ_CLOCK)
-        refused = target("backfill", "tokens_daily", "--from", "2026-01-01", "--to", "2026-01-02", "--yes")
+        refused = target("recalc", "--user", "x", "--from", "2026-01-01", "--to", "2026-01-02")
         assert (refused.code, refused.said.count("\n")) == (3, 1), refused
         assert "migrate apply" in refused.said
         before = target("migrate", "status")
