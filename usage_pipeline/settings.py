@@ -87,6 +87,9 @@ STORED: Final = (
 )  # fmt: skip
 """The keys a `settings.toml` may hold; each is also a variable, `USAGE_` + the key in upper case."""
 
+OF_DATABASE: Final = frozenset(("start", "tokens_grace_days", "token_source", "session_totals", "automation"))
+"""Those that are about one database: another one has its own."""
+
 
 def root() -> Path:
     """The folder that holds the stack: beside our pyproject.toml in a checkout, else the current one."""
@@ -196,7 +199,7 @@ def stored(settings: Settings) -> Mapping[str, object]:
 
 
 def store(settings: Settings, **changes: object) -> None:
-    """Write keys of `settings.toml`, keep the others, replace the file in one step."""
+    """Write keys of `settings.toml` (None: remove it), keep the others, replace the file in one step."""
     _read(settings.file)  # what is there must make sense
     settings.home.mkdir(parents=True, exist_ok=True)
     with _alone(settings.home):
@@ -222,7 +225,8 @@ def _alone(home: Path) -> Iterator[None]:
 def _replace(settings: Settings, changes: Mapping[str, object]) -> None:
     lines = settings.file.read_text(encoding="utf-8").splitlines() if settings.file.exists() else []
     kept = [line for line in lines if line.partition("=")[0].strip() not in changes]
-    texts = {key: json.dumps(str(value), ensure_ascii=False) for key, value in sorted(changes.items())}
+    given = {key: str(value) for key, value in sorted(changes.items()) if value is not None}
+    texts = {key: json.dumps(value, ensure_ascii=False) for key, value in given.items()}
     added = [f"{key} = {text}" for key, text in texts.items()]
     text = "\n".join([*kept, *added, ""])
     _require_told(settings.file, text, changes)
@@ -237,7 +241,7 @@ def _require_told(file: Path, text: str, changes: Mapping[str, object]) -> None:
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         found = {}
-    if any(found.get(key) != str(value) for key, value in changes.items()):
+    if any(found.get(key) != (None if value is None else str(value)) for key, value in changes.items()):
         raise Refusal(
             f"{file} is not changed",
             why=f"{' and '.join(sorted(changes))}: written there in a form that only its author can change",

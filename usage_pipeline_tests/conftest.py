@@ -151,7 +151,7 @@ def ensure_template(server: Server) -> None:
     migrate(Warehouse(server.url(TEMPLATE)))
 
 
-def migrate(warehouse: Warehouse) -> None:
+def migrate(warehouse: Warehouse, first_day: date = START, grace_days: int = GRACE_DAYS) -> None:
     """Everything that `migrate apply` does."""
     engine.apply(warehouse)
     with warehouse.begin(Role.LOGIN) as connection:
@@ -161,7 +161,7 @@ def migrate(warehouse: Warehouse) -> None:
     assert directory.give(warehouse, SUPABASE_CHAT) == []
     engine.install(warehouse, functions.wanted(SUPABASE_CHAT))
     with warehouse.begin(Role.WRITER) as connection:
-        set_policy(connection, first_day=START, grace_days=GRACE_DAYS)
+        set_policy(connection, first_day=first_day, grace_days=grace_days)
     warehouse.dispose()
 
 

@@ -32,8 +32,15 @@ def init(database_url: str | None) -> None:
         seen, grants, lacks, neighbours = _look_at(found)
         words.extend(seen)
     url = urls.read(str(found.database_url))
-    settings.store(found, database_url=urls.without_secrets(url).render_as_string(hide_password=False))
+    place, former = urls.without_secrets(url).render_as_string(hide_password=False), settings.stored(found)
+    stale = settings.OF_DATABASE & former.keys() if former.get("database_url") not in (None, place) else set()
+    settings.store(found, database_url=place, **dict.fromkeys(stale))
+    found = settings.load()
     stack.make_current(found)
+    if stale:
+        console.narrate(
+            f"Removed, as set for the former database: {', '.join(sorted(stale))}.", style="yellow"
+        )
     for note in (*_notes(found, url, before), *neighbours):
         console.narrate(note, style="yellow")
     console.narrate(_what_apply_does(grants))

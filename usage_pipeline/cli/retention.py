@@ -25,8 +25,8 @@ def change(grace_days: int) -> None:
     with session.opened() as (found, warehouse), warehouse.begin(Role.WRITER) as connection:
         was = policy.known(connection).grace_days
         policy.change(connection, grace_days=grace_days)
-    if "tokens_grace_days" in settings.stored(found):
-        settings.store(found, tokens_grace_days=grace_days)
+        if "tokens_grace_days" in settings.stored(found):  # before the commit: both change, or none
+            settings.store(found, tokens_grace_days=grace_days)
     console.narrate(f"The grace is {grace_days} days (it was {was}).")
     if settings.load().tokens_grace_days not in (None, grace_days):
         console.narrate(

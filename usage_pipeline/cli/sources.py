@@ -17,6 +17,8 @@ from usage_pipeline.warehouse import session
 from usage_pipeline.warehouse.failures import Pending
 
 if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
     from usage_pipeline.settings import Settings
     from usage_pipeline.sources.report import Report, TableReport
 
@@ -75,8 +77,6 @@ def start(day: date) -> None:
             exit_code=USAGE,
         )
     was, left_out = _move(found, day)
-    if found.home.exists():
-        settings.store(found, start=day)
     console.narrate(f"The first day is {day} (it was {was}); a running web server shows it once reloaded.")
     if left_out:
         console.narrate(f"{left_out:,} messages are older: no partition holds them.", style="yellow")
@@ -91,20 +91,35 @@ sources.add_command(session_totals.disable)
 
 
 def _move(found: "Settings", day: date) -> tuple[date | None, int]:
-    """Move the first day in the database, if it is migrated: what it was, and how many messages are older."""
-    from usage_pipeline.rollups import readiness
+    """Move the first day in the database and the settings: what it was, and how many messages are older."""
     from usage_pipeline.sources import report
-    from usage_pipeline.warehouse import policy
     from usage_pipeline.warehouse.roles import Role
 
-    with session.opened() as (_, warehouse), suppress(Pending), readiness.explained(warehouse):
-        with warehouse.begin(Role.WRITER) as connection:
-            was = policy.known(connection, FAMILY).first_day
-            policy.change(connection, FAMILY, first_day=day)
+    with session.opened() as (_, warehouse):
+        try:
+            with warehouse.begin(Role.WRITER) as connection:
+                was = _record(connection, found, day)
+        except Pending:
+            if not found.home.exists():
+                raise
+            settings.store(found, start=day)  # `migrate apply` records it
+            return found.start, 0
         with suppress(Refusal), warehouse.begin(Role.READER) as connection:
             return was, report.answers_before(connection, day)
-        return was, 0
-    return found.start, 0
+    return was, 0
+
+
+def _record(connection: "Connection", found: "Settings", day: date) -> date | None:
+    """The file is written before the commit: where it cannot be, nothing has changed."""
+    from usage_pipeline.warehouse import policy
+
+    before = policy.read(connection, FAMILY)
+    grace_days = found.tokens_grace_days or policy.USUAL_GRACE_DAYS
+    policy.settle(connection, policy.Policy(day, grace_days), FAMILY)
+    policy.change(connection, FAMILY, first_day=day)
+    if found.home.exists():
+        settings.store(found, start=day)
+    return before.first_day if before else found.start
 
 
 def _show(made: "Report") -> None:
@@ -142,7 +157,8 @@ def _show(made: "Report") -> None:
 def _directory(made: "Report") -> Iterator[str]:
     """Where the names of the users come from, and what helps where they do not."""
     if made.directory:
-        yield f"\nDirectory: {made.directory.in_words}"
+        yield ""
+        yield f"Directory: {made.directory.in_words}"
         for line in refusals.as_typed(made.directory.fix or "", settings.program()).splitlines():
             yield f"  Fix: {line}"
 

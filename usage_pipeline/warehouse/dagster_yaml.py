@@ -109,7 +109,13 @@ def _unusable(found: Settings, why: str) -> Refusal:
 def _reason(error: BaseException) -> str:
     """The first of its reasons, up to where it would repeat a value, which may be a password."""
     from dagster import DagsterInvalidConfigError
+    from dagster._check import CheckError
+    from yaml import MarkedYAMLError
 
+    if isinstance(error, CheckError):
+        return "it holds no settings of Dagster's"
+    if isinstance(error, MarkedYAMLError):
+        return f"line {error.problem_mark.line + 1} is no YAML" if error.problem_mark else "it is no YAML"
     if not isinstance(error, DagsterInvalidConfigError) or not error.errors:
         return str(error)
     said = error.errors[0].message

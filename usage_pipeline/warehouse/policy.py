@@ -96,7 +96,10 @@ def at_load(found: Settings) -> Settings:
         raise Refusal(
             "the first day is not known",
             why=f"USAGE_START is not set, and the database does not say it: {refusal.what}",
-            fix=f"set USAGE_START, or: {refusal.fix}",
+            fix=refusal.fix
+            if isinstance(refusal, failures.Pending)
+            else f"set USAGE_START, or {refusal.fix}",
+            exit_code=refusal.exit_code,
         ) from None
     finally:
         warehouse.dispose()

@@ -73,7 +73,7 @@ class Own:
             loading.create_application(connection)
             connection.execute(HISTORY.read_bytes(), {"first": FIRST, "days": DAYS})
         warehouse = Warehouse(self.server.url(embedded.DATABASE))
-        migrate(warehouse)
+        migrate(warehouse, FIRST.date(), 7)
         run(warehouse, FIRST.date())
         warehouse.dispose()
         return f"{DAYS} days of rows, 1 computed"

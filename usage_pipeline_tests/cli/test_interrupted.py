@@ -59,7 +59,7 @@ class Application:
         with server.connect(database, embedded.LOGIN) as connection, connection.transaction():
             loading.create_application(connection)
             loading.load(connection, self.story)
-        migrate(Warehouse(server.url(database)))
+        migrate(Warehouse(server.url(database)), FIRST, 7)
         self.take(0.05)
 
     @property

@@ -259,7 +259,7 @@ def test_status_only_looks(checkout: Checkout) -> None:
         assert done.code == 3
         assert "canary" not in done.out + done.said
         found = facts(done)
-        assert found["stack"] == {"running": False}
+        assert found["stack"] == {"running": False, "start": "usage-pipeline up"}
         assert found["embedded"]["exists"] is False
         assert "reason" in found["migrations"]
     shown = verb(checkout, "status")

@@ -7,7 +7,8 @@ from uuid import uuid4
 
 from usage_pipeline.periods.calendar import Grain, Window, window
 from usage_pipeline.rollups import tokens
-from usage_pipeline_tests.factories import NOON
+from usage_pipeline.warehouse.roles import Role
+from usage_pipeline_tests.factories import NOON, set_policy
 from usage_pipeline_tests.sources.reading import Source
 
 NO_INSTANT, BEFORE, AHEAD = "has no instant", "before 2000", "more than a day ahead"
@@ -103,6 +104,8 @@ def test_each_instant_counts_in_its_day_alone(source: Source) -> None:
 def test_runs_survive_every_instant(source: Source) -> None:
     """One row from the beginning of time must not fail a day, nor enter one."""
     source.set_clock(NOON + timedelta(days=30))
+    with source.warehouse.begin(Role.WRITER) as connection:
+        set_policy(connection, first_day=date(2000, 1, 1), grace_days=7)
     write(source)
     counts = []
     for day in DAYS:

@@ -227,3 +227,43 @@ def test_a_database_that_does_not_know_it_yet(typed: Type, warehouse: Warehouse)
     done = typed("recalc", "--user", "x", "--from", "yesterday", "--to", "yesterday")
     assert done.code == 3
     assert "usage-pipeline migrate apply" in done.said
+
+
+@pytest.mark.usefixtures("unsettled")
+def test_a_first_day_is_recorded_where_none_is(typed: Type, warehouse: Warehouse) -> None:
+    """After `migrate sql` by somebody else: the day must not be said to be moved, and be lost."""
+    assert typed("sources", "start", "2025-12-01").code == 0
+    assert recorded(warehouse) == Policy(date(2025, 12, 1), policy.USUAL_GRACE_DAYS)
+
+
+def test_a_file_that_cannot_be_changed_changes_nothing(
+    typed: Type, warehouse: Warehouse, tmp_path: Path
+) -> None:
+    """Half moved, every command would be refused for the difference."""
+    (tmp_path / "settings.toml").write_text(f'"start" = "{START}"\n"tokens_grace_days" = "{GRACE_DAYS}"\n')
+    for words in (("sources", "start", "2025-12-01"), ("retention", "set", "--grace-days", "9")):
+        done = typed(*words, USAGE_HOME=str(tmp_path))
+        assert (done.code, "settings.toml is not changed" in done.said) == (1, True), done.said
+    assert recorded(warehouse) == TEMPLATE_POLICY
+
+
+def test_without_tables_and_without_a_place_it_is_pending(
+    server: Server, bare_database: str, typed: Type
+) -> None:
+    url = server.url(bare_database).set(drivername="postgresql").render_as_string()
+    done = typed("sources", "start", "2025-12-01", USAGE_DATABASE_URL=url)
+    assert done.code == 3
+    assert "migrations are pending" in done.said
+
+
+def test_another_database_takes_nothing_of_the_former(typed: Type, tmp_path: Path) -> None:
+    """Its first day would leave messages out, and its automation would run unasked."""
+    (tmp_path / "settings.toml").write_text(
+        'database_url = "postgresql://somebody@elsewhere/theirs"\nstart = "2025-05-06"\n'
+        'automation = "on"\nconnections = "1"\n'
+    )
+    done = typed("init", USAGE_HOME=str(tmp_path))
+    assert done.code == 0, done.said
+    assert "Removed, as set for the former database: automation, start." in done.said
+    kept = (tmp_path / "settings.toml").read_text()
+    assert ("start" in kept, "automation" in kept, "connections" in kept) == (False, False, True)
