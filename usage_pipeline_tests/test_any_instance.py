@@ -164,7 +164,10 @@ def test_every_form_of_a_storage_is_put_in_words(
         ("storage: {postgres: {postgres_url: {env: NOT_SET}}}", '"NOT_SET" is not set'),
         ("storage: {postgres: {postgres_db: {usernam: canary}}}", 'unexpected config entry "usernam"'),
         ("storage: {postgres: {postgres_url: 'canary'}}", "its postgres_url is no URL"),
-        ("storage: {custom: {module: theirs.canary, class: Storage, config: {password: canary}", "line . is no YAML"),
+        (
+            "storage: {custom: {module: theirs.canary, class: Storage, config: {password: canary}",
+            "line . is no YAML",
+        ),
         ("storage: [canary", "line . is no YAML"),
         ("postgresql://u:canary@h/d", "it holds no settings"),
     ],

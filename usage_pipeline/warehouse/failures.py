@@ -29,7 +29,11 @@ class Pending(Refusal):
 
 
 class Missing(Refusal):
-    """A statement names what the database does not have, has in another type, or does not let us use."""
+    """A statement names what the database does not have, or has in another type; ours or theirs."""
+
+
+class Denied(Refusal):
+    """A statement needs a right that the session does not have."""
 
 
 class TooSlow(Refusal):
@@ -167,7 +171,7 @@ def _refusal(error: psycopg.Error, place: str) -> Refusal:
     what = f"the database refused ({error.sqlstate})"
     if error.sqlstate == "42501":
         fix = "$ migrate sql prints what a login with the right may run"
-        return Missing(what, why=_primary(error), fix=fix)
+        return Denied(what, why=_primary(error), fix=fix)
     if error.sqlstate.startswith("42") or error.sqlstate == "3F000":
         return Missing(what, why=_primary(error), fix="$ doctor says what is missing")
     return Refusal(what, why=_primary(error), fix="$ doctor looks for the cause")

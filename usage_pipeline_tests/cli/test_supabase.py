@@ -169,7 +169,7 @@ def test_each_step_by_a_login_that_is_no_superuser(own: Own, looks: Looks) -> No
     assert codes == {"init": 0, "doctor": 3, "sql": 0, "apply": 0, "backfill": 0}, own.steps
     assert "create policy usage_writer_reads on public.chat_messages_v2" in own.steps["init"].said
     assert "8 given" in own.steps["apply"].said
-    assert f"{own.story.first_day} (the oldest answer)" in own.steps["apply"].said
+    assert f"{own.story.first_day} (the oldest message)" in own.steps["apply"].said
     assert looks("migrate", "status").code == 0
 
 
