@@ -48,6 +48,13 @@ DRIFTS: Final = (
     "drop policy only_what_was_made_to_be_locked on usage.rollup_ledger",
     "alter policy writer_writes on usage.rollup_policy using (false)",
     "alter policy reader_reads on usage.backfills to usage_reader",
+    "grant insert (transaction_id) on usage.restatements to usage_writer",
+    "grant select (user_id), update (total_tokens) on usage.user_token_usage to public",
+    "grant select (user_id) on usage_parts.user_token_usage_daily to usage_reader",
+    "grant select (tableoid) on usage.user_token_usage to usage_retention",
+    "create policy let_me on usage.user_token_usage for all to public using (true)",
+    "create policy let_me on usage_parts.user_token_usage_daily for select to usage_reader using (true)",
+    'create policy "let me" on usage.restatements as restrictive to usage_owner using (false)',
 )
 DAMAGES: Final = {
     "drop table usage.restatements": "table usage.restatements",
@@ -98,8 +105,14 @@ def test_what_somebody_granted_to_a_role_of_theirs_stays(
 ) -> None:
     superuser.execute("create role analyst_of_theirs")
     try:
-        superuser.execute("grant select on usage.user_token_usage to analyst_of_theirs")
+        superuser.execute(
+            "grant select on usage.user_token_usage to analyst_of_theirs;"
+            "grant select (state), update (state) on usage.rollup_ledger to analyst_of_theirs;"
+            "create policy theirs on usage.user_token_usage for select to analyst_of_theirs using (true)"
+        )
+        before = catalogue(superuser)
         assert engine.apply(warehouse) == ()
+        assert catalogue(superuser) == before
     finally:
         superuser.execute("drop owned by analyst_of_theirs")
         superuser.execute("drop role analyst_of_theirs")

@@ -2,7 +2,8 @@
 -- in which they run. It reads catalogues only; where all is as it must be, it returns no row and nothing is run.
 -- `is_ownership`: it comes before everything else, and a login that may not run it cannot run the others either.
 -- A new table, function or schema is a row below; it must exist at the newest revision. Public and our own roles hold
--- exactly this; what somebody granted to roles of their own is theirs and stays.
+-- exactly this, on tables, on single columns and by policies; what somebody granted to roles of their own is theirs and
+-- stays, and so does a policy that names only such roles.
 with wanted_schema (name, users) as (
   values
     ('usage', array['usage_writer', 'usage_retention', 'usage_reader']),
@@ -107,6 +108,16 @@ held_right as ( -- of public and of our roles, but for the one that owns everyth
   where held.grantee = 0
     or role.rolname in ('usage_writer', 'usage_retention', 'usage_reader') and held.grantee <> thing.owner
 ),
+held_column as ( -- the same for single columns, those of the system too
+  select relation.name as table_name, relation.target, relation.owner, attribute.attname::text as name,
+    coalesce(role.rolname::text, 'public') as grantee, pg_catalog.lower(held.privilege_type) as privilege
+  from relation
+  join pg_catalog.pg_attribute attribute on attribute.attrelid = relation.oid and not attribute.attisdropped
+  cross join lateral pg_catalog.aclexplode(attribute.attacl) held
+  left join pg_catalog.pg_roles role on role.oid = held.grantee
+  where held.grantee = 0
+    or role.rolname in ('usage_writer', 'usage_retention', 'usage_reader') and held.grantee <> relation.owner
+),
 wanted_policy (target, owner, oid, name, is_permissive, command, grantees, condition, new_rows) as (
   select relation.target, relation.owner, relation.oid, usual.*
   from relation
@@ -137,6 +148,20 @@ differing_policy as (
     array(select grantee.name from pg_catalog.unnest(wanted.grantees) grantee (name) order by 1)
   )
 ),
+unlisted_policy as (
+  select relation.target, relation.owner, policy.polname as name
+  from relation
+  join pg_catalog.pg_policy policy on policy.polrelid = relation.oid
+  where not exists (
+      select from wanted_policy wanted where (wanted.oid, wanted.name) = (relation.oid, policy.polname::text)
+    )
+    and (0 = any (policy.polroles) or exists (
+      select
+      from pg_catalog.pg_roles role
+      where role.oid = any (policy.polroles)
+        and role.rolname in ('usage_owner', 'usage_writer', 'usage_retention', 'usage_reader')
+    ))
+),
 needed (step, target, owner, statement) as (
   select thing.place, thing.target, thing.owner, pg_catalog.format('alter %s owner to usage_owner', thing.target)
   from thing
@@ -159,6 +184,16 @@ needed (step, target, owner, statement) as (
     where (wanted.target, wanted.grantee, wanted.privilege) = (held.target, held.grantee, held.privilege)
   )
   union all
+  select 5, held.target, held.owner, pg_catalog.format(
+    'revoke %s (%I) on %s from %s', held.privilege, held.name, held.target, held.grantee)
+  from held_column held
+  where not exists (
+    select
+    from wanted_columns wanted
+    where (wanted.table_name, wanted.grantee, wanted.privilege) = (held.table_name, held.grantee, held.privilege)
+      and held.name = any (wanted.columns)
+  )
+  union all
   select 6, wanted.target, wanted.owner, pg_catalog.format(
     'grant %s on %s to %s', pg_catalog.lower(wanted.privilege), wanted.target, wanted.grantee)
   from wanted_right wanted
@@ -179,9 +214,9 @@ needed (step, target, owner, statement) as (
     where attribute.attrelid = relation.oid and attribute.attname = any (wanted.columns) and (
       not exists (
         select
-        from pg_catalog.aclexplode(attribute.attacl) held
-        where pg_catalog.pg_get_userbyid(held.grantee) = wanted.grantee
-          and held.privilege_type = pg_catalog.upper(wanted.privilege)
+        from held_column held
+        where (held.table_name, held.name, held.grantee, held.privilege)
+          = (wanted.table_name, attribute.attname, wanted.grantee, wanted.privilege)
       )
       or exists ( -- revoked from the table above, it is revoked from its columns too
         select
@@ -197,6 +232,10 @@ needed (step, target, owner, statement) as (
     pg_catalog.format('drop policy %I on ', differing.name) || pg_catalog.substr(differing.target, 7)
   from differing_policy differing
   where differing.is_there
+  union all
+  select 7, unlisted.target, unlisted.owner,
+    pg_catalog.format('drop policy %I on ', unlisted.name) || pg_catalog.substr(unlisted.target, 7)
+  from unlisted_policy unlisted
   union all
   select 8, differing.target, differing.owner, pg_catalog.concat(
     pg_catalog.format('create policy %I on ', differing.name), pg_catalog.substr(differing.target, 7),
