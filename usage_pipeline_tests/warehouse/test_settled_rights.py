@@ -118,6 +118,45 @@ def test_what_somebody_granted_to_a_role_of_theirs_stays(
         superuser.execute("drop role analyst_of_theirs")
 
 
+THEIRS: Final = (
+    'create table usage_parts."backup 1" (x int)',
+    "create table usage_parts.user_token_usage_daily_2026_03_copy (x int)",
+    "create table usage_parts.old (x int) partition by list (x);"
+    "create table usage_parts.old_1 partition of usage_parts.old for values in (1)",
+)
+
+
+@pytest.mark.parametrize("theirs", THEIRS)
+def test_a_table_of_theirs_among_our_partitions_stays_theirs(
+    warehouse: Warehouse, superuser: psycopg.Connection, theirs: str
+) -> None:
+    """A copy that somebody made before a risky step must neither stop everything nor become ours."""
+    superuser.execute(theirs.encode())
+    before = catalogue(superuser)
+    assert engine.status(warehouse, WANTED).is_current
+    assert engine.apply(warehouse) == ()
+    assert catalogue(superuser) == before
+
+
+def test_a_partition_that_lost_its_attachment_is_refused(
+    warehouse: Warehouse, superuser: psycopg.Connection
+) -> None:
+    """Its rows are missing from every answer, and a restore of half a dump leaves it so."""
+    with warehouse.begin(Role.WRITER) as connection:
+        connection.exec_driver_sql(
+            "select usage_private.ensure_partitions(grain, '2026-03-01', '2026-03-02')"
+            " from unnest(array['daily', 'yearly']) grain"
+        )
+    assert engine.apply(warehouse) == ()
+    for grain, name in (("daily", "daily_2026_03"), ("yearly", "yearly_2026")):
+        part = f"usage_parts.user_token_usage_{name}"
+        parent = f"usage_parts.user_token_usage_{grain}"
+        superuser.execute(f"alter table {parent} detach partition {part}".encode())
+        with pytest.raises(Refusal) as refused:
+            engine.apply(warehouse)
+        assert f"the attachment of {part} to its table" in refused.value.why
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_database_that_lacks_a_part_is_refused(warehouse: Warehouse, damage: str) -> None:
     """A run without the guards over a seal would rewrite it without a word."""

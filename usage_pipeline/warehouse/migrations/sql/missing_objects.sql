@@ -1,6 +1,7 @@
 -- missing_objects: one row per object that the newest revision makes and this database lacks, as after a restore of
--- half a dump; no row where all are there. Catalogues only. A new table, function or trigger is a row below.
-with wanted_table (name) as (
+-- half a dump; no row where all are there. Catalogues only. A new table, function or trigger is a row below. A table in
+-- usage_parts is ours if it is a partition of ours or has a name of one, as usage_private.partition_name makes it.
+with recursive wanted_table (name) as (
   values
     ('usage.backfills'), ('usage.restatements'), ('usage.rollup_ledger'), ('usage.rollup_policy'),
     ('usage.source_horizon'), ('usage.user_token_usage'), ('usage_private.schema_version'),
@@ -20,11 +21,23 @@ wanted_trigger (table_name, name) as (
     ('usage.user_token_usage', 'guard_truncated'), ('usage.user_token_usage', 'guard_updated_from'),
     ('usage.user_token_usage', 'guard_updated_to')
 ),
+part (oid) as ( -- by its names: to_regclass fails for a login that may not use the schema
+  select parent.oid
+  from pg_catalog.pg_class parent
+  join pg_catalog.pg_namespace namespace on namespace.oid = parent.relnamespace
+  where (namespace.nspname, parent.relname) = ('usage', 'user_token_usage')
+  union all
+  select below.inhrelid from pg_catalog.pg_inherits below join part on part.oid = below.inhparent
+),
 relation as (
   select relation.oid, relation.relispartition, namespace.nspname, namespace.nspname || '.' || relation.relname as name
   from pg_catalog.pg_class relation
   join pg_catalog.pg_namespace namespace on namespace.oid = relation.relnamespace
   where namespace.nspname in ('usage', 'usage_private', 'usage_parts') and relation.relkind in ('r', 'p')
+    and (
+      namespace.nspname <> 'usage_parts' or relation.oid in (select part.oid from part)
+      or relation.relname ~ '^user_token_usage_(daily(_[0-9]{4}_[0-9]{2})?|(weekly|monthly|yearly)(_[0-9]{4})?)$'
+    )
 )
 select 0 as place, 'table ' || wanted.name as object
 from wanted_table wanted

@@ -3,8 +3,8 @@
 -- `is_ownership`: it comes before everything else, and a login that may not run it cannot run the others either.
 -- A new table, function or schema is a row below; it must exist at the newest revision. Public and our own roles hold
 -- exactly this, on tables, on single columns and by policies; what somebody granted to roles of their own is theirs and
--- stays, and so does a policy that names only such roles.
-with wanted_schema (name, users) as (
+-- stays, and so does a policy that names only such roles. A table in usage_parts that is no partition of ours is theirs.
+with recursive wanted_schema (name, users) as (
   values
     ('usage', array['usage_writer', 'usage_retention', 'usage_reader']),
     ('usage_private', array['usage_writer', 'usage_retention', 'usage_reader']),
@@ -48,6 +48,14 @@ schema as (
   from wanted_schema wanted
   join pg_catalog.pg_namespace namespace on namespace.nspname = wanted.name
 ),
+part (oid) as ( -- by its names: to_regclass fails for a login that may not use the schema
+  select parent.oid
+  from pg_catalog.pg_class parent
+  join pg_catalog.pg_namespace namespace on namespace.oid = parent.relnamespace
+  where (namespace.nspname, parent.relname) = ('usage', 'user_token_usage')
+  union all
+  select below.inhrelid from pg_catalog.pg_inherits below join part on part.oid = below.inhparent
+),
 relation as (
   select relation.oid, relation.relowner as owner, wanted.name, relation.relrowsecurity, relation.relforcerowsecurity,
     coalesce(wanted.is_secured, true) as is_secured, wanted.writer, wanted.readers,
@@ -56,7 +64,9 @@ relation as (
   from pg_catalog.pg_class relation
   join schema on schema.oid = relation.relnamespace
   left join wanted_table wanted on wanted.name = schema.name || '.' || relation.relname
-  where relation.relkind in ('r', 'p') and (wanted.name is not null or schema.name = 'usage_parts')
+  where relation.relkind in ('r', 'p') and (
+    wanted.name is not null or schema.name = 'usage_parts' and relation.oid in (select part.oid from part)
+  )
 ),
 function as ( -- those that follow their files have a mark: the writer runs them, and readers those that only read
   select function.oid, function.proowner as owner, described.users,
