@@ -67,8 +67,9 @@ def rollback(to: str | None, into: Path | None, yes: bool) -> None:
 def restore(files: tuple[Path, ...]) -> None:
     """Put back what `migrate rollback` saved, all FILEs in one transaction.
 
-    The tables must stand and be empty: `migrate apply` comes first. A file that was cut off or altered is
-    refused, and nothing is written. Of several rollbacks, one after the other, give all files at once.
+    The tables must exist and be empty: `migrate apply` comes first. While no period is computed, the first
+    day and the grace that it recorded are replaced by those in the files. A file that was cut off or altered
+    is refused, and nothing is written. Of several rollbacks, one after the other, give all files at once.
     """
     from usage_pipeline.warehouse.migrations import restore as putting_back
 

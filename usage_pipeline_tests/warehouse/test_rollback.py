@@ -330,13 +330,32 @@ def test_a_table_that_holds_other_rows(stand: Stand) -> None:
     assert stand("migrate", "apply").code == 0
     stand.master.execute("update usage.rollup_policy set grace_days = 8")
     before = stand.everything()
-    refused(stand("migrate", "restore", *files), 4, f"{POLICY} is not empty", "leave that file out")
-    assert stand.everything() == before
+    for given in (files, [file for file in files if POLICY in file]):
+        refused(stand("migrate", "restore", *given), 4, f"{POLICY} is not empty", "leave that file out")
+        assert stand.everything() == before
     done = stand("migrate", "restore", *(file for file in files if POLICY not in file))
     assert done.code == 0, done.said
     again = stand("migrate", "restore", *(file for file in files if RESTATEMENTS in file))
     assert again.code == 0
     assert "stood already" in again.said
+
+
+@pytest.mark.parametrize("is_alone", [False, True])
+def test_the_saved_policy_replaces_the_one_of_apply(stand: Stand, is_alone: bool) -> None:
+    """`retention set` had changed the grace; apply after the rollback records the one of the settings."""
+    stand.master.execute("update usage.rollup_policy set grace_days = 30, first_day = '2025-12-01'")
+    before = stand.everything()
+    files = stand.down("--to", "base")
+    assert stand("migrate", "apply").code == 0
+    assert filled.contents(stand.master)[POLICY] != before[0][POLICY]
+    if is_alone:
+        own = [file for file in files if POLICY in file]
+        done = stand("migrate", "restore", *own)
+        assert done.code == 0, done.said
+        assert filled.contents(stand.master)[POLICY] == before[0][POLICY]
+    done = stand("migrate", "restore", *files)
+    assert done.code == 0, done.said
+    assert stand.everything() == before
 
 
 def test_columns_of_rows_that_have_changed_since(stand: Stand) -> None:

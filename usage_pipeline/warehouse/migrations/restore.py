@@ -1,10 +1,11 @@
 """The way back of what a rollback dropped: its files, all in one transaction, or none."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import Connection
 
@@ -15,6 +16,9 @@ from usage_pipeline.warehouse.migrations import staging, state
 from usage_pipeline.warehouse.roles import Role
 from usage_pipeline.warehouse.rowfiles import RowFile
 from usage_pipeline.warehouse.tables import Table
+
+_POLICY: Final = "usage.rollup_policy"
+_LEDGER: Final = "usage.rollup_ledger"
 
 
 @dataclass(frozen=True)
@@ -35,10 +39,13 @@ def perform(warehouse: Warehouse, paths: Sequence[Path]) -> list[Restored]:
             raise _no_table(files[0])
         tables.act_as(connection, Role.OWNER)
         statements.run(connection, "warehouse.sql", "refuse_hidden_rows")
-        asked = _by_table(files, {str(table): table for table in tables.read(connection).values()})
-        tables.lock(connection, asked)
+        known = {str(table): table for table in tables.read(connection).values()}
+        asked = _by_table(files, known)
+        needed = [*asked, *_ledger_beside_policy(asked, known)]
+        tables.lock(connection, needed)
         done = []
-        with _opened(connection, asked):
+        with _opened(connection, needed):
+            _empty_unused_policy(connection, asked, known)
             for table in _in_order(connection, asked):
                 done.append(staging.restore(connection, table, asked[table]))
         for table in asked:
@@ -99,8 +106,23 @@ def _no_table(file: RowFile) -> Refusal:
     )
 
 
+def _ledger_beside_policy(asked: Mapping[Table, object], known: Mapping[str, Table]) -> list[Table]:
+    """The ledger says whether a policy is in use, and no run may write to it meanwhile."""
+    if known.get(_POLICY) not in asked or known[_LEDGER] in asked:
+        return []
+    return [known[_LEDGER]]
+
+
+def _empty_unused_policy(
+    connection: Connection, asked: Mapping[Table, object], known: Mapping[str, Table]
+) -> None:
+    """The file replaces what `migrate apply` recorded: before the first period no number depends on it."""
+    if known.get(_POLICY) in asked and not tables.count(connection, known[_LEDGER].identifier):
+        statements.run_on(connection, "warehouse.sql", "empty_table", table=known[_POLICY].identifier)
+
+
 @contextmanager
-def _opened(connection: Connection, asked: Mapping[Table, object]) -> Iterator[None]:
+def _opened(connection: Connection, asked: Iterable[Table]) -> Iterator[None]:
     """The guards let the owner put back what they guarded; they stand again before the transaction ends."""
     silenced = {}
     for table in asked:
