@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.refusals import USAGE, Refusal
@@ -55,7 +56,8 @@ def read(rollup: str, period: str, *, by: Collection[str] | None = None) -> "pan
             connection, first, last, grain=grain, by_user="user" in asked, by_period=keys[0] in asked
         )
         covered = tokens.coverage(connection, first, min(last, today), grain=grain, begins=begins)
-    frame = _frame(rows, grain, asked)
+        known = people.labels(connection, [row["user_id"] for row in rows])
+    frame = _frame(rows, known, grain, asked)
     frame.attrs.update(covered.facts())
     frame.attrs.update(complete=covered.is_complete and last <= today, kept_messages=covered.kept_messages)
     return frame
@@ -81,7 +83,9 @@ def _range(grain: Grain, period: str, by: Collection[str]) -> tuple[date, date]:
     return starts[0], periods.last_day(grain, starts[-1])
 
 
-def _frame(rows: Sequence[Mapping[str, Any]], grain: Grain, by: Collection[str]) -> "pandas.DataFrame":
+def _frame(
+    rows: Sequence[Mapping[str, Any]], known: Mapping[UUID, str], grain: Grain, by: Collection[str]
+) -> "pandas.DataFrame":
     """Columns in one order with one type each, whether there are rows or not; counts hold 2^63."""
     import pandas as pd
 
@@ -91,7 +95,7 @@ def _frame(rows: Sequence[Mapping[str, Any]], grain: Grain, by: Collection[str])
     )
     frame["period"] = pd.to_datetime(frame["period"], utc=True)
     frame["last_activity"] = pd.to_datetime(frame["last_activity"], utc=True)
-    frame["label"] = [people.label_of(*pair) for pair in zip(frame["user_id"], frame["label"], strict=True)]
+    frame["label"] = [people.label_of(each, known.get(each)) for each in frame["user_id"]]
     frame = frame.astype({"user_id": "string", "label": "string", **_types(grain, by)})
     unasked = [*([] if unit in by else ["period"]), *([] if "user" in by else ["user_id", "label"])]
     return frame.drop(columns=unasked).rename(columns={"label": "user", "period": unit})

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.serving import periods
-from usage_pipeline.serving.people import label_of
+from usage_pipeline.serving.people import label_of, labels
 from usage_pipeline.warehouse import statements
 
 
@@ -49,14 +49,15 @@ def by_user(
     """
     each = grain is not Grain.DAILY
     rows = rows_of_range(connection, first, last, grain=grain, by_user=True, by_period=each, most=most)
-    lines = [_line(row, _label(row), is_of_period=each) for row in rows]
+    known = labels(connection, [row["user_id"] for row in rows])
+    lines = [_line(row, _label(row, known), is_of_period=each) for row in rows]
     return sorted(lines, key=lambda line: line.period or first, reverse=True)
 
 
-def _label(row: Mapping[str, Any]) -> str:
+def _label(row: Mapping[str, Any], known: Mapping[UUID, str]) -> str:
     if row["is_rest"]:
         return f"and {row['users']:,} more user{'' if row['users'] == 1 else 's'}"
-    return label_of(row["user_id"], row["label"])
+    return label_of(row["user_id"], known.get(row["user_id"]))
 
 
 def by_period(

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from usage_pipeline.periods.calendar import Grain, window
+from usage_pipeline.serving import people
 from usage_pipeline.warehouse import statements
 
 
@@ -68,15 +69,17 @@ Line = TypeVar("Line", Restatement, Kept)
 def restatements(connection: Connection, chosen: Chosen, most: int | None) -> tuple[list[Restatement], int]:
     """The newest first, no more than `most`; and how many there are."""
     rows = statements.run(connection, "serving.sql", "restatements", most=most, **chosen.binds())
-    return _lines(Restatement, rows.mappings().all())
+    return _lines(connection, Restatement, rows.mappings().all())
 
 
 def kept(connection: Connection, chosen: Chosen, most: int | None) -> tuple[list[Kept], int]:
     """The newest period first, no more than `most`; and how many there are."""
     rows = statements.run(connection, "serving.sql", "kept", most=most, **chosen.binds())
-    return _lines(Kept, rows.mappings().all())
+    return _lines(connection, Kept, rows.mappings().all())
 
 
-def _lines(kind: type[Line], rows: Sequence[Any]) -> tuple[list[Line], int]:
-    lines = [kind(**{each.name: row[each.name] for each in fields(kind)}) for row in rows]
+def _lines(connection: Connection, kind: type[Line], rows: Sequence[Any]) -> tuple[list[Line], int]:
+    known = people.labels(connection, [row["user_id"] for row in rows])
+    named = [{**row, "label": known.get(row["user_id"])} for row in rows]
+    lines = [kind(**{each.name: row[each.name] for each in fields(kind)}) for row in named]
     return lines, rows[0]["all_count"] if rows else 0

@@ -129,7 +129,6 @@ def test_a_run_that_misses_something_of_ours(
 
 
 READING: Final = {
-    "drop function usage.user_directory()": "not applied yet: functions of supabase_profiles",
     "update usage_private.schema_version set version_num = '0003';"
     " drop table usage.user_token_usage cascade": ("not applied yet: 0004_seal"),
     "drop schema usage cascade; drop schema usage_private cascade": "not applied yet: 0001_ledger",

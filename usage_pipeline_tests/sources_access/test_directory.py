@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from importlib.resources import files
 from pathlib import Path
 from typing import Final
 from uuid import UUID, uuid4
@@ -13,6 +14,7 @@ import pytest
 from sqlalchemy import Connection
 
 from usage_pipeline.demo import loading
+from usage_pipeline.refusals import Refusal
 from usage_pipeline.serving import lines, people, read
 from usage_pipeline.sources import directory
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
@@ -102,7 +104,11 @@ def shows(
     assert list(frame["total_tokens"]) == [tokens]
     if shape not in NAMED:
         done = verbs("usage", "tokens", "--user", "lovelace", USAGE_DATABASE_URL=url)
-        assert "no user is called `lovelace`" in done.said
+        assert done.code == 1
+        assert done.said.startswith("users cannot be searched by name now: the directory of names "), (
+            done.said
+        )
+        assert done.said.endswith("Fix: give an id to --user: usage-pipeline usage tokens shows them\n")
 
 
 @each_shape
@@ -307,20 +313,109 @@ def test_a_locked_table_costs_names_and_a_second(chat: Chat, server: Server, dat
         assert session.execute("show lock_timeout").fetchone() == ("1min",)
 
 
+SLOW: Final = """
+drop table public.profiles cascade;
+create view public.profiles as select gen_random_uuid() as id, pg_sleep(30)::text as name;
+grant select on public.profiles to usage_reader;
+"""
+ASSERTING: Final = """
+drop table public.profiles cascade;
+create function public.named() returns text language plpgsql as $$ begin assert false, 'no'; end $$;
+create view public.profiles as select gen_random_uuid() as id, public.named() as name;
+grant select on public.profiles to usage_reader;
+"""
+FAILING: Final = {
+    "slow": SLOW,
+    "asserting": ASSERTING,
+    "unknown": "drop function usage.user_directory(); drop function usage_private.user_labels()",
+}
+LIMIT: Final = "alter database {0} set statement_timeout = '20s'"
+"""Shorter than the view sleeps: no statement for numbers may wait for it."""
+
+
 def test_a_cancelled_reader_is_cancelled(warehouse: Warehouse, server: Server, database: str) -> None:
     """A handler that catches everything would hide that somebody stopped the statement."""
     change(server, database, SLOW)
     with pytest.raises(TooSlow), warehouse.begin(Role.READER) as connection:
-        look_for(connection, "Ada", milliseconds=50)
+        look(connection, milliseconds=50)
 
 
-SLOW: Final = """
-drop table public.profiles cascade;
-create view public.profiles as select gen_random_uuid() as id, pg_sleep(20)::text as name;
-grant select on public.profiles to usage_reader;
+def look(connection: Connection, *, milliseconds: int) -> None:
+    statements.run(connection, "warehouse.sql", "limit_time", milliseconds=milliseconds)
+    statements.run(connection, "serving.sql", "labels", user_ids=[uuid4()])
+
+
+@pytest.mark.parametrize("failure", FAILING)
+def test_a_directory_that_fails_costs_names_alone(
+    server: Server, database: str, verbs: Verbs, monkeypatch: pytest.MonkeyPatch, failure: str
+) -> None:
+    """Every way to read shows its numbers by id, and waits for the directory no longer than its limit."""
+    monkeypatch.setattr(people, "_PATIENCE_MS", 200)
+    with server.connect(database, embedded.LOGIN) as connection:
+        user, _ = with_usage(connection)
+    warehouse = Warehouse(server.url(database))
+    run(warehouse)
+    warehouse.dispose()
+    change(server, database, FAILING[failure])
+    change(server, database, LIMIT.format(database))
+    change(server, database, RESTATED.format(user))
+    url = url_of(server, database)
+    shows(verbs, monkeypatch, url, user, failure, 15)
+    for words in ((), ("--kept",)):
+        done = verbs("restatements", *words, "--user", str(user), "--json", USAGE_DATABASE_URL=url)
+        (row,) = json.loads(done.out)["data"]
+        assert (row["user_id"], row["label"]) == (str(user), None)
+
+
+RESTATED: Final = """
+insert into usage.restatements (rollup, period_start, user_id, after, reason, restated_at)
+select rollup, period_start, '{0}', jsonb_build_object('message_count', 1), 'test', now()
+from usage.rollup_ledger where rollup = 'tokens_daily';
+update usage.rollup_ledger
+set kept = jsonb_build_object('{0}', jsonb_build_object('messages', 1, 'tokens', 1))
+where rollup = 'tokens_daily';
 """
 
 
-def look_for(connection: Connection, name: str, *, milliseconds: int) -> None:
-    statements.run(connection, "warehouse.sql", "limit_time", milliseconds=milliseconds)
-    people.person(connection, name)
+def test_only_an_answer_of_the_directory_denies_an_id(
+    chat: Chat, warehouse: Warehouse, superuser: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who has no usage yet may be computed by id, whatever becomes of names."""
+    monkeypatch.setattr(people, "_PATIENCE_MS", 200)
+    known, unnamed, unknown = chat.user(NAME), chat.user(""), uuid4()
+    with warehouse.begin(Role.READER) as connection:
+        assert people.person(connection, str(known)).label == NAME
+        assert people.person(connection, str(unnamed)).label is None
+        with pytest.raises(Refusal, match="no user is called"):
+            people.person(connection, str(unknown))
+    superuser.execute(SLOW.encode())
+    with warehouse.begin(Role.READER) as connection:
+        assert people.person(connection, str(unknown)) == people.Person(unknown, None)
+
+
+def test_the_limit_of_names_ends_with_them(
+    chat: Chat, warehouse: Warehouse, superuser: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transaction reads on with the limit it had, whether there were names or not."""
+    monkeypatch.setattr(people, "_PATIENCE_MS", 200)
+    ada, other = chat.user(NAME), chat.user("Grace")
+    for expected in ({ada: NAME}, {}):
+        with warehouse.begin(Role.READER) as connection:
+            statements.run(connection, "warehouse.sql", "limit_time", milliseconds=9000)
+            assert people.labels(connection, [ada, None, people.NOBODY]) == expected
+            raw = connection.connection.driver_connection
+            assert isinstance(raw, psycopg.Connection)
+            assert raw.execute("show statement_timeout").fetchone() == ("9s",)
+        superuser.execute(SLOW.encode() if expected else b"select 1")
+    assert other
+
+
+def test_no_statement_of_numbers_names_the_directory() -> None:
+    """Joined to it, a number waits as long as the application's view takes."""
+    folder = files("usage_pipeline.serving.sql")
+    naming = {
+        each.name
+        for each in folder.iterdir()
+        if "user_directory" in each.read_text() or "user_labels" in each.read_text()
+    }
+    assert naming == {"labels.sql", "people.sql"}

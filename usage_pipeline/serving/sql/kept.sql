@@ -6,7 +6,6 @@ select
   coalesce(usage_private.in_words(step.unit, ledger.period_start), ledger.period_start::date::text) as period,
   ledger.period_start,
   kept.user_id,
-  directory.label,
   kept.messages,
   kept.tokens,
   ledger.computed_at as looked_at,
@@ -20,7 +19,6 @@ cross join lateral (
     (entry.value ->> 'tokens')::bigint as tokens
   from pg_catalog.jsonb_each(ledger.kept) entry
 ) kept
-left join usage.user_directory() directory on directory.user_id = kept.user_id
 where ledger.kept <> '{}'
   and (cast(:rollup as text) is null or ledger.rollup = cast(:rollup as text))
   and (cast(:user_id as uuid) is null or kept.user_id = cast(:user_id as uuid))

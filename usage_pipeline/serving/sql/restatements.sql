@@ -5,7 +5,6 @@ select
   coalesce(usage_private.in_words(step.unit, restated.period_start), restated.period_start::date::text) as period,
   restated.period_start,
   restated.user_id,
-  directory.label,
   (restated.before ->> 'message_count')::bigint as messages_before,
   (restated.after ->> 'message_count')::bigint as messages_after,
   (restated.before ->> 'total_tokens')::bigint as tokens_before,
@@ -16,7 +15,6 @@ select
   pg_catalog.count(*) over () as all_count
 from usage.restatements restated
 left join usage_private.ladder() step on step.rollup = restated.rollup
-left join usage.user_directory() directory on directory.user_id = restated.user_id
 where (cast(:rollup as text) is null or restated.rollup = cast(:rollup as text))
   and (cast(:user_id as uuid) is null or restated.user_id = cast(:user_id as uuid))
   and (cast(:window_end as timestamptz) is null or restated.period_start < cast(:window_end as timestamptz))

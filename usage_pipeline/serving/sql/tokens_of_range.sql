@@ -3,8 +3,7 @@
 -- Binds: period_type, window_start, window_end, only_user (NULL: everybody), by_user, by_period, most (NULL: all). A user
 -- that is not asked for is NULL; so is the period of a row that holds several. By user, the users of a period beyond the
 -- `most` with the most tokens are one row: its user is NULL, `users` says how many they are, and their conversations are
--- not counted, which would cost more than all other columns. What belongs to nobody is always a row of its own. Labels
--- are searched for the rows that are returned only.
+-- not counted, which would cost more than all other columns. What belongs to nobody is always a row of its own.
 with chosen as (
   select
     stored.*,
@@ -80,7 +79,7 @@ summed as (
   group by 1, placed.period_key, placed.is_rest
 )
 select
-  summed.user_key as user_id, directory.label, summed.users, summed.is_rest, summed.period, summed.messages,
+  summed.user_key as user_id, summed.users, summed.is_rest, summed.period, summed.messages,
   case
     when summed.is_rest then null
     when summed.has_ids then coalesce(conversations.conversation_count, 0)
@@ -93,7 +92,6 @@ full join conversations -- each has its sum; a left join would become a loop ove
   on coalesce(conversations.user_key, '00000000-0000-0000-0000-000000000000')
       = coalesce(summed.user_key, '00000000-0000-0000-0000-000000000000')
     and coalesce(conversations.period_key, '-infinity') = coalesce(summed.period_key, '-infinity')
-left join usage.user_directory() directory on directory.user_id = summed.user_key
 order by
   summed.period_key, summed.is_nobody, summed.is_rest, summed.total_tokens desc, summed.messages desc,
   summed.user_key
