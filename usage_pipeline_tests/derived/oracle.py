@@ -221,13 +221,18 @@ class Oracle:
         is_raw = not period.below or self._is_read_from_raw(period)
         return intent is Intent.ACCEPT and user is None and is_raw and self.state(period) is State.OPEN
 
-    def _loses_most(self, period: Period, entry: Entry | None, reading: _Reading, after: Rows) -> bool:
-        """Whether a large period that is over and open would be made less than half from raw rows."""
+    def _loses_most(
+        self, period: Period, entry: Entry | None, reading: _Reading, source: Rows, after: Rows
+    ) -> bool:
+        """Whether a large period that is over and open would be made less than half from raw rows.
+
+        Of one user's call the source of all users counts too: such calls would halve the period one by one.
+        """
         is_raw = reading.parts is None
         if not (is_raw and entry and entry.state is State.OPEN and period.end <= self.now):
             return False
-        held = rows.message_count(entry.rows)
-        return held >= LARGE and 2 * rows.message_count(after) < held
+        held, remain = rows.message_count(entry.rows), rows.message_count(after)
+        return held >= LARGE and remain < held and 2 * min(remain, rows.message_count(source)) < held
 
     def _is_read_from_raw(self, period: Period) -> bool:
         return any(self.standing(each) is Standing.PRUNED for each in period.below)
@@ -301,7 +306,7 @@ class Oracle:
             after, kept = _kept(before, source, user, keeps=intent is not Intent.ACCEPT)
         else:
             after = dict(source)
-        if intent is not Intent.ACCEPT and self._loses_most(period, entry, reading, after):
+        if intent is not Intent.ACCEPT and self._loses_most(period, entry, reading, source, after):
             raise Refused(Why.LOSES_MOST)
         changes = {each for each in {*before, *after} if before.get(each) != after.get(each)}
         self.touched |= {(period, each) for each in changes}

@@ -91,6 +91,21 @@ def a_large_day_is_halved_by_acceptance_alone(world: World) -> None:
     history.settle()
 
 
+def a_large_day_is_not_halved_user_by_user(world: World) -> None:
+    """One call leaves half; the next would compare with what the first has left."""
+    history = begun(world, CHRISTMAS_EVE, now=date(2025, 12, 26))
+    day = rungs.of(Grain.DAILY, CHRISTMAS_EVE)
+    history.add(*(
+        Answer(CONVERSATIONS[0], Owner(user, None), noon(CHRISTMAS_EVE) + timedelta(hours=hour), FIVE)
+        for user in USERS
+        for hour in range(1, 3)
+    ))  # fmt: skip
+    assert isinstance(history.run(day), Said)
+    history.delete(lambda answer: True)
+    assert [history.call(day, user) for user in USERS] == [Why.LOSES_MOST, Why.LOSES_MOST]
+    history.compare()
+
+
 def a_row_as_long_as_before_may_grow(world: World) -> None:
     """No more messages than were stored, and more tokens: nothing would be lost."""
     history = settled(world, CHRISTMAS_EVE)
@@ -151,7 +166,8 @@ def an_open_day_before_the_horizon_seals_as_it_stands(world: World) -> None:
 
 STORIES: Final = (
     a_week_waits_for_its_days, a_call_reads_no_further_than_the_run, a_loss_accepted_below_climbs,
-    a_large_day_is_halved_by_acceptance_alone, a_row_as_long_as_before_may_grow,
+    a_large_day_is_halved_by_acceptance_alone, a_large_day_is_not_halved_user_by_user,
+    a_row_as_long_as_before_may_grow,
     a_sealed_week_is_not_rebuilt_from_an_open_day,
     a_day_older_than_a_pruned_month_comes_in_with_its_week, a_day_that_was_only_called_is_a_gap,
     an_open_day_before_the_horizon_seals_as_it_stands,

@@ -65,13 +65,19 @@ FAULTS: Final = (
     ),
     Fault(
         "a source that lost its rows is believed",
-        "run_tokens", "    and stored.message_count < step.least_share", "    and -1 > step.least_share",
+        "run_tokens", "    if least(stored.message_count, in_source) < step.least_share",
+        "    if -1 > step.least_share",
         stories.a_large_day_is_halved_by_acceptance_alone,
     ),
     Fault(
         "one call of one user halves a large day",
         "run_tokens", "clock >= ends and p_intent <> 'accept'", "clock >= ends and p_intent = 'run'",
         stories.a_large_day_is_halved_by_acceptance_alone,
+    ),
+    Fault(
+        "calls of one user after another halve a large day",
+        "run_tokens", "    if least(stored.message_count, in_source) <", "    if stored.message_count <",
+        stories.a_large_day_is_not_halved_user_by_user,
     ),
     Fault(
         "a loss that was accepted in an open period is not recorded",

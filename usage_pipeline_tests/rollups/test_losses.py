@@ -153,18 +153,55 @@ def test_the_last_free_run_of_a_day_does_not_seal_a_loss(
 def test_the_seeds_function_is_no_way_around(
     history: History, chat: Chat, warehouse: Warehouse, superuser: psycopg.Connection
 ) -> None:
-    """One user's row can be most of a day."""
-    crowd(chat, DAY, 900)
-    crowd(chat, DAY, 100, GRACE)
+    """User by user the ledger would follow: each call compares with the source of the whole day."""
+    users = [UUID(int=number) for number in range(1, 21)]
+    chat.connection.execute(
+        "insert into auth.users (id) select unnest(%s::uuid[]) on conflict do nothing", [users]
+    )
+    for user in users:
+        crowd(chat, DAY, 100, user)
     history.compute(Grain.DAILY, DAY)
     chat.connection.execute(TRUNCATE)
     before = stored(superuser)
-    with pytest.raises(Refusal, match="1000 are stored, 100 would remain") as refused:
-        call(warehouse, ADA, DAY)
-    assert "--accept-loss" in refused.value.fix
+    for user in users:
+        with pytest.raises(Refusal, match="2000 are stored, the source has 0") as refused:
+            call(warehouse, user, DAY)
+        assert refused.value.exit_code == REFUSED
+        assert "--accept-loss" in refused.value.fix
     assert stored(superuser) == before
-    call(warehouse, GRACE, DAY)
-    assert messages(superuser, DAY) == ("open", 900)
+
+
+def test_the_seeds_function_follows_a_source_that_holds_most(
+    history: History, chat: Chat, warehouse: Warehouse, superuser: psycopg.Connection
+) -> None:
+    """One user's chats may go while the day holds; a day that is small or not over follows as before."""
+    for user in (ADA, GRACE):
+        crowd(chat, DAY, 600, user)
+        crowd(chat, TODAY, 600, user)
+    history.compute(Grain.DAILY, DAY)
+    history.clock(TODAY, 23)
+    history.compute(Grain.DAILY, TODAY)
+    chat.connection.execute("delete from public.chat_messages_v2 where sender_user_id = %s", [ADA])
+    call(warehouse, ADA, DAY)
+    assert messages(superuser, DAY) == ("open", 600)
+    chat.connection.execute(TRUNCATE)
+    call(warehouse, ADA, TODAY)
+    call(warehouse, GRACE, TODAY)
+    assert messages(superuser, TODAY) == ("open", 0)
+
+
+def test_messages_that_moved_to_another_user_need_no_loss(
+    history: History, chat: Chat, warehouse: Warehouse, superuser: psycopg.Connection
+) -> None:
+    """The source has them all; the row of one user alone cannot say so, a run can."""
+    crowd(chat, DAY, 1000)
+    history.compute(Grain.DAILY, DAY)
+    chat.connection.execute("update public.chat_messages_v2 set sender_user_id = %s", [GRACE])
+    with pytest.raises(Refusal, match="1000 are stored, 0 would remain") as refused:
+        call(warehouse, ADA, DAY)
+    assert refused.value.fix == "$ backfill tokens_daily --from 2026-01-20 --to 2026-01-20"
+    history.compute(Grain.DAILY, DAY)
+    assert messages(superuser, DAY) == ("open", 1000)
 
 
 def test_a_loss_that_is_accepted_is_what_the_source_says_and_is_recorded(

@@ -2,7 +2,8 @@
 -- statements sees what is committed when it starts: what is read is read after the locks.
 -- intent: run; restate: a sealed period, with a reason; accept: the same, and what the source has lost goes, in an open
 -- period that is read from raw rows too; user: the seed's function, one user of a day, or of a period never computed.
--- An open period that is over and large is not made less than half of it (loss_guard) unless the loss is accepted.
+-- An open period that is over and large is not made less than half of it (loss_guard) unless the loss is accepted, nor
+-- by the seed's function user by user.
 -- said: computed, or why nothing was: pruned; before the horizon.
 
 create or replace function usage_private.has_partition(period_type text, period_start timestamptz)
@@ -52,12 +53,15 @@ declare
   below_totals jsonb[] := '{}';
   differing record;
   total_only bigint := 0;
+  held bigint;
+  in_source bigint;
   all_sealed boolean := true;
   any_pruned boolean := false;
   is_raw boolean;
   is_current boolean;
   accepts_open boolean;
   stands_as_it_is boolean := false;
+  is_moved boolean;
   seals boolean := false;
 begin
   if pg_catalog.current_setting('transaction_isolation') <> 'read committed' then
@@ -91,6 +95,7 @@ begin
   if led.computed_at is null then
     led.state := null; -- a row that was only made to be locked
   end if;
+  held := (led.totals ->> 'message_count')::bigint;
   clock := usage_private.now();
   is_current := p_start <= clock and clock < ends;
   -- its days that have come, for the command that helps
@@ -269,18 +274,31 @@ begin
   end if;
 
   if is_raw and not stands_as_it_is and led.state = 'open' and clock >= ends and p_intent <> 'accept'
-    and (led.totals ->> 'message_count')::bigint >= step.least_messages
-    and stored.message_count < step.least_share * (led.totals ->> 'message_count')::bigint
+    and held >= step.least_messages and stored.message_count < held
   then
-    raise exception '% of % would lose most of its messages', p_rollup, key
-      using errcode = 'UP004',
-        detail = pg_catalog.format(
-          case when p_intent = 'user' then '%s are stored, %s would remain' else '%s are stored, the source has %s' end,
-          led.totals ->> 'message_count', stored.message_count),
-        hint = pg_catalog.format(
-          'usage-pipeline restate %s --from %s --to %s --reason WHY --accept-loss if they are really to go,'
-          ' usage-pipeline sources horizon %s if raw rows were purged', p_rollup,
-          (p_start at time zone 'UTC')::date, (p_start at time zone 'UTC')::date, (ends at time zone 'UTC')::date);
+    if p_intent = 'user' then
+      -- Calls for one user after another each lower what the next one compares with: only the source of all users says
+      -- whether it has lost its rows. More than what proves it is not counted.
+      select pg_catalog.count(*) into in_source
+      from (
+        select from usage.token_events(p_start, covered) limit pg_catalog.ceil(step.least_share * held)::bigint
+      ) event;
+    end if;
+    if least(stored.message_count, in_source) < step.least_share * held then
+      is_moved := coalesce(in_source >= step.least_share * held, false);
+      raise exception '% of % would lose most of its messages', p_rollup, key
+        using errcode = 'UP004',
+          detail = pg_catalog.format(
+            case when is_moved then '%s are stored, %s would remain' else '%s are stored, the source has %s' end,
+            held, case when is_moved then stored.message_count else coalesce(in_source, stored.message_count) end),
+          hint = case
+            when is_moved then pg_catalog.format('usage-pipeline backfill %s %s', p_rollup, days)
+            else pg_catalog.format(
+              'usage-pipeline restate %s --from %s --to %s --reason WHY --accept-loss if they are really to go,'
+              ' usage-pipeline sources horizon %s if raw rows were purged', p_rollup,
+              (p_start at time zone 'UTC')::date, (p_start at time zone 'UTC')::date, (ends at time zone 'UTC')::date)
+          end;
+    end if;
   end if;
 
   if p_intent = 'user' then
