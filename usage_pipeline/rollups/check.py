@@ -21,9 +21,9 @@ class Check:
     `window_start`, `window_end`, and the binds of the check. A period that it calls `is_sealed` needs
     `fix_sealed`. Without a fix no command of ours helps, and `when_red` is the end of the line.
 
-    Where it judges the periods of a run, those that it found broken before are looked at again after every
-    other run, with the binds `again`, until they hold: else a run over other days would clear them. None:
-    it judges the newest state, whatever the run was over.
+    Those that it found broken before and does not look at now are looked at again after every run, each by
+    itself with the binds `again`, until they hold: else a run over other days, or the time, would clear
+    them. None: it judges the newest state, whatever the run was over.
     """
 
     name: str

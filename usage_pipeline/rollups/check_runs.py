@@ -73,7 +73,9 @@ def result(
             rows = _rows(connection, rollup, check, _asked(rollup, tags) or _newest(connection, rollup))
             seen = {row["period_start"] for row in rows if row["verdict"] != "skipped"}
             unseen = [start for start in before if start not in seen]
-            rows += _again(connection, rollup, check, unseen[:_MOST_AGAIN])
+            again = unseen[:_MOST_AGAIN]
+            rows = [row for row in rows if row["period_start"] not in again]
+            rows += _again(connection, rollup, check, again)
     except Refusal as refusal:
         return check_results.of_refusal(check, rollup, refusal, before)
     rows.sort(key=itemgetter("period_start"))

@@ -48,11 +48,13 @@ OF_DAYS: Final = (
     Check(
         "source_holds_messages",
         "check_source_holds_messages",
-        "The source still holds most messages of each large day of the last 35 that is computed.",
+        "The source still holds most messages of each large day of the last 35 that is computed, and of "
+        "those that it had lost.",
         "raw rows were truncated or purged. What is stored stays: no run makes a large day less than half. "
         "Restore the rows, or say which of the two it was.",
         f"{losses.RESTATE}; {losses.PURGED}",
         binds={"newest_days": losses.NEWEST_DAYS, "patience_ms": losses.PATIENCE_MS},
+        again={"newest_days": 0, "patience_ms": losses.PATIENCE_MS},
     ),
     Check(
         "source_fresh",

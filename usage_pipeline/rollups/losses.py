@@ -35,7 +35,8 @@ def messages(found: Settings, warehouse: Warehouse) -> Finding:
         statements.run(connection, "warehouse.sql", "limit_time", milliseconds=_LONGEST_MS)
         looked_at = statements.run(
             connection, "rollups.sql", "check_source_holds_messages",
-            rollup=tokens.DAILY.name, newest_days=NEWEST_DAYS, patience_ms=_LONGEST_MS,
+            rollup=tokens.DAILY.name, window_start=None, window_end=None,
+            newest_days=NEWEST_DAYS, patience_ms=_LONGEST_MS,
         ).all()  # fmt: skip
         source = statements.run(connection, "rollups.sql", "source_is_empty", rollup=tokens.DAILY.name).one()
     lost = [row for row in looked_at if row.verdict == "broken"]

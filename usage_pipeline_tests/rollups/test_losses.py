@@ -347,6 +347,45 @@ def test_the_check_looks_at_the_newest_days_and_no_longer_than_it_may(
     assert said(small) == "none of the last 35 days holds 1000 messages: fewer are not compared"
 
 
+def test_a_day_that_was_found_lost_stays_red_until_it_is_seen_to_hold(
+    history: History, chat: Chat, warehouse: Warehouse
+) -> None:
+    """Neither a time limit that is used up nor the 36th day is a reason for green."""
+    for day in (SEALED, DAY):
+        crowd(chat, day, 1500)
+    history.compute(Grain.DAILY, SEALED, DAY)
+    keep(chat, SEALED, 3)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert number(look(warehouse, *CHECK, instance=instance), "periods_broken") == 1
+        hasty = look(warehouse, *CHECK, TODAY, instance=instance, patience_ms=0)
+        assert said(hasty).startswith("2026-01-14: 1500 messages are stored, the source has 3.")
+        assert (hasty.passed, number(hasty, "periods_skipped")) == (False, 1)
+        history.clock(SEALED + timedelta(days=50))
+        late = look(warehouse, *CHECK, TODAY, instance=instance)
+        assert (late.passed, number(late, "periods_broken")) == (False, 1)
+        crowd(chat, SEALED, 1000)
+        assert look(warehouse, *CHECK, TODAY, instance=instance).passed
+
+
+@pytest.mark.parametrize("way", ["accepted", "declared"])
+def test_a_day_that_somebody_decided_is_red_no_longer(
+    history: History, chat: Chat, warehouse: Warehouse, way: str
+) -> None:
+    crowd(chat, SEALED, 1500)
+    history.compute(Grain.DAILY, SEALED, DAY)
+    keep(chat, SEALED, 3)
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert not look(warehouse, *CHECK, instance=instance).passed
+        history.clock(SEALED + timedelta(days=50))
+        assert not look(warehouse, *CHECK, TODAY, instance=instance).passed
+        if way == "accepted":
+            accept(warehouse, SEALED)
+        else:
+            with warehouse.begin(Role.WRITER) as connection:
+                horizon.declare(connection, "tokens", datetime(2026, 1, 15, tzinfo=UTC))
+        assert look(warehouse, *CHECK, TODAY, instance=instance).passed
+
+
 def test_a_source_that_is_hidden_is_not_called_lost(
     history: History, chat: Chat, warehouse: Warehouse
 ) -> None:

@@ -1,7 +1,16 @@
 -- check_source_holds_messages: one row per large day of the newest that is over: whether the source still holds most of
--- what is stored, sealed days too. What lies before the horizon is declared gone and is not asked for.
--- Binds: rollup, newest_days, patience_ms.
-with looked_at as materialized (
+-- what is stored, sealed days too. What lies before the horizon is declared gone and is not compared. With newest_days 0
+-- it looks at the days of a window instead, and has no row where none is large.
+-- Binds: rollup, window_start, window_end, newest_days, patience_ms.
+with days as (
+  select
+    case when cast(:newest_days as integer) = 0 then cast(:window_start as timestamptz)
+      else usage_private.start_of('day', usage_private.now())
+        - pg_catalog.make_interval(days => cast(:newest_days as integer)) end as starts,
+    case when cast(:newest_days as integer) = 0 then cast(:window_end as timestamptz)
+      else usage_private.now() end as ends
+),
+looked_at as materialized (
   select
     lost.*,
     case
@@ -9,9 +18,9 @@ with looked_at as materialized (
       when lost.is_lost is null then 'skipped'
       else 'holds'
     end as verdict
-  from usage_private.source_losses(
-    :rollup, usage_private.start_of('day', usage_private.now()) - pg_catalog.make_interval(days => :newest_days),
-    usage_private.now(), pg_catalog.make_interval(secs => :patience_ms / 1000.0)
+  from days
+  cross join lateral usage_private.source_losses(
+    :rollup, days.starts, days.ends, pg_catalog.make_interval(secs => :patience_ms / 1000.0)
   ) lost
 )
 select
@@ -33,5 +42,5 @@ select
   0
 from usage_private.ladder() step
 join usage_private.loss_guard() guard on guard.family = step.family
-where step.rollup = :rollup and not exists (select from looked_at)
+where step.rollup = :rollup and cast(:newest_days as integer) > 0 and not exists (select from looked_at)
 order by period_start
