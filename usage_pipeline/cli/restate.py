@@ -109,7 +109,9 @@ def _plan(warehouse: "Warehouse", wish: "Wish", person: "Person | None", first: 
         periods = restatement.with_losses(warehouse, wish.rollup, periods)
     plan = _Plan(wish, person, periods, [])
     if not plan.chosen:
-        raise _nothing_sealed(plan, first, last, _stands_from(warehouse, wish))
+        raise _not_of_one(warehouse, plan) or _nothing_sealed(
+            plan, first, last, _stands_from(warehouse, wish)
+        )
     if wish.accepts_loss:
         read = [each.window for each in plan.chosen if each.is_raw]
         with console.bar("comparing with the source", len(read)) as progress:
@@ -118,6 +120,25 @@ def _plan(warehouse: "Warehouse", wish: "Wish", person: "Person | None", first: 
                 plan.losses.extend([found] if found.user_count else [])
                 progress.advance()
     return plan
+
+
+def _not_of_one(warehouse: "Warehouse", plan: _Plan) -> Refusal | None:
+    """Where runs refuse an open period because of its source, a loss of one user alone does not help."""
+    from usage_pipeline.derived import restatement
+
+    rollup = plan.wish.rollup
+    if not (plan.wish.accepts_loss and plan.wish.user_id):
+        return None
+    known = restatement.with_losses(warehouse, rollup, plan.periods)
+    lost = [each.window for each in known if each.is_lost]
+    if not lost:
+        return None
+    return Refusal(
+        f"{rollup.name} of {asked.periods(rollup.grain, lost)} is not sealed",
+        why="until it is, a loss is accepted for all users at once",
+        fix=f"$ restate {rollup.name} --from {lost[0].start.date()} --to {lost[-1].last_day}"
+        " --accept-loss --reason WHY",
+    )  # fmt: skip
 
 
 def _stands_from(warehouse: "Warehouse", wish: "Wish") -> date | None:

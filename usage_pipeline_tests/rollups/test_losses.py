@@ -17,10 +17,13 @@ from usage_pipeline.rollups.checks import tokens_daily_checks
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse import horizon
 from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.factories import Chat
 from usage_pipeline_tests.rollups.checking import look, number, said, stored, tags
 from usage_pipeline_tests.serving.history import START, History
+from usage_pipeline_tests.stack import Done
+from usage_pipeline_tests.verbs import Verbs
 
 DAY: Final = date(2026, 1, 20)
 SEALED: Final = date(2026, 1, 14)
@@ -233,6 +236,34 @@ def test_a_loss_that_is_accepted_is_what_the_source_says_and_is_recorded(
     history.clock(DAY + timedelta(days=8))
     history.compute(Grain.DAILY, DAY)
     assert messages(superuser, DAY) == ("sealed", 400)
+
+
+def test_the_loss_of_one_user_of_an_open_day_names_the_command_that_helps(
+    history: History, chat: Chat, verbs: Verbs, server: Server, database: str, superuser: psycopg.Connection
+) -> None:
+    """Runs refuse the day, so to send a person back to them would lead in a circle."""
+    url = server.url(database).set(drivername="postgresql").render_as_string()
+
+    def typed(day: date, *words: str) -> Done:
+        range_ = ("restate", "tokens_daily", "--from", str(day), "--to", str(day), "--accept-loss", *words)
+        return verbs(*range_, USAGE_DATABASE_URL=url, USAGE_START=str(START))
+
+    small = DAY + timedelta(days=1)
+    for day in (DAY, small):
+        crowd(chat, day, 900 if day == DAY else 90)
+        crowd(chat, day, 600 if day == DAY else 60, GRACE)
+    history.compute(Grain.DAILY, DAY, small)
+    chat.connection.execute("delete from public.chat_messages_v2 where sender_user_id = %s", [ADA])
+    refused = typed(DAY, "--user", str(ADA), "--reason", "she left", "--yes")
+    assert refused.code == 1
+    assert refused.said == (
+        "tokens_daily of 2026-01-20 is not sealed: until it is, a loss is accepted for all users at once."
+        " Fix: usage-pipeline restate tokens_daily --from 2026-01-20 --to 2026-01-20 --accept-loss"
+        " --reason WHY\n"
+    )
+    assert "Fix: usage-pipeline backfill" in typed(small, "--user", str(ADA), "--reason", "she left").said
+    assert typed(DAY, "--reason", "she left", "--yes").code == 0
+    assert messages(superuser, DAY) == ("open", 600)
 
 
 def test_what_was_never_computed_has_no_loss_to_accept(
