@@ -217,9 +217,10 @@ class Oracle:
         return self.state(whole) in (None, State.PARTIAL) and self._is_gone(whole)
 
     def _accepts_open(self, period: Period, intent: Intent, user: UUID | None) -> bool:
-        """Whether an open period, read from raw rows, becomes what they say because somebody accepts it."""
+        """Whether an open period that is over becomes what the raw rows say because somebody accepts it."""
         is_raw = not period.below or self._is_read_from_raw(period)
-        return intent is Intent.ACCEPT and user is None and is_raw and self.state(period) is State.OPEN
+        is_asked = intent is Intent.ACCEPT and user is None and period.end <= self.now
+        return is_asked and is_raw and self.state(period) is State.OPEN
 
     def _loses_most(
         self, period: Period, entry: Entry | None, reading: _Reading, source: Rows, after: Rows

@@ -278,6 +278,23 @@ def test_what_was_never_computed_has_no_loss_to_accept(
         accept(warehouse, DAY)
 
 
+def test_the_day_that_is_not_over_has_no_loss_to_accept(
+    history: History, chat: Chat, warehouse: Warehouse, superuser: psycopg.Connection
+) -> None:
+    """Each run makes it what its source says: nothing of it is worth a restatement."""
+    crowd(chat, TODAY, 1000)
+    history.clock(TODAY, 23)
+    history.compute(Grain.DAILY, TODAY)
+    chat.connection.execute(TRUNCATE)
+    before = stored(superuser)
+    with pytest.raises(Refusal, match="tokens_daily of 2026-01-26 is not sealed") as refused:
+        accept(warehouse, TODAY)
+    assert refused.value.fix == "$ backfill tokens_daily --from 2026-01-26 --to 2026-01-26"
+    assert stored(superuser) == before
+    history.compute(Grain.DAILY, TODAY)
+    assert messages(superuser, TODAY) == ("open", 0)
+
+
 def test_other_days_of_the_run_go_on_and_its_page_is_red(
     history: History, chat: Chat, warehouse: Warehouse, superuser: psycopg.Connection,
     monkeypatch: pytest.MonkeyPatch,

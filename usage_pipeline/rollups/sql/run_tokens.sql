@@ -1,7 +1,7 @@
 -- run_tokens: the run of one period of tokens, whole: lock, look, replace, prove, record. Volatile, so that each of its
 -- statements sees what is committed when it starts: what is read is read after the locks.
 -- intent: run; restate: a sealed period, with a reason; accept: the same, and what the source has lost goes, in an open
--- period that is read from raw rows too; user: the seed's function, one user of a day, or of a period never computed.
+-- period that is over and read from raw rows too; user: the seed's function, one user of a day, or of a period never computed.
 -- An open period that is over and large is not made less than half of it (loss_guard) unless the loss is accepted, nor
 -- by the seed's function user by user.
 -- said: computed, or why nothing was: pruned; before the horizon.
@@ -173,7 +173,7 @@ begin
     end loop;
   end if;
   is_raw := step.below is null or p_intent = 'user' or any_pruned;
-  accepts_open := is_raw and p_intent = 'accept' and led.state = 'open' and p_user is null;
+  accepts_open := is_raw and p_intent = 'accept' and led.state = 'open' and p_user is null and clock >= ends;
 
   if p_intent in ('restate', 'accept') and led.state is distinct from 'sealed' and not coalesce(accepts_open, false) then
     raise exception '% of % is not sealed', p_rollup, key
