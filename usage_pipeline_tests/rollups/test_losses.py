@@ -136,8 +136,12 @@ def test_the_day_that_is_not_over_follows_its_source(
     history.compute(Grain.DAILY, TODAY)
     chat.connection.execute(TRUNCATE)
     history.clock(TODAY + timedelta(days=1), 2)
-    with pytest.raises(Refusal, match="1010 are stored, the source has 0"):
+    with pytest.raises(Refusal) as refused:
         history.compute(Grain.DAILY, TODAY)
+    assert refused.value.why == (
+        "1010 are stored, the source has 0; it is computed until 2026-01-26 23:00 UTC only:"
+        " its week, month and year wait for it"
+    )
 
 
 def test_the_last_free_run_of_a_day_does_not_seal_a_loss(

@@ -290,7 +290,10 @@ begin
         using errcode = 'UP004',
           detail = pg_catalog.format(
             case when is_moved then '%s are stored, %s would remain' else '%s are stored, the source has %s' end,
-            held, case when is_moved then stored.message_count else coalesce(in_source, stored.message_count) end),
+            held, case when is_moved then stored.message_count else coalesce(in_source, stored.message_count) end)
+            || case when step.below is null and led.covered_until < ends
+              then pg_catalog.format('; it is computed until %s UTC only: its week, month and year wait for it',
+                pg_catalog.to_char(led.covered_until, 'YYYY-MM-DD HH24:MI')) else '' end,
           hint = case
             when is_moved then pg_catalog.format('usage-pipeline backfill %s %s', p_rollup, days)
             else pg_catalog.format(
