@@ -19,9 +19,9 @@ from usage_pipeline.serving import lines, people, read
 from usage_pipeline.sources import directory
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
 from usage_pipeline.warehouse import embedded, statements
-from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.connections import Warehouse, driver
 from usage_pipeline.warehouse.embedded import Server
-from usage_pipeline.warehouse.failures import TooSlow
+from usage_pipeline.warehouse.failures import ConnectionLost, TooSlow
 from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.cli.test_poor_databases import url_of
 from usage_pipeline_tests.conftest import cloned
@@ -329,8 +329,6 @@ FAILING: Final = {
     "asserting": ASSERTING,
     "unknown": "drop function usage.user_directory(); drop function usage_private.user_labels()",
 }
-LIMIT: Final = "alter database {0} set statement_timeout = '20s'"
-"""Shorter than the view sleeps: no statement for numbers may wait for it."""
 
 
 def test_a_cancelled_reader_is_cancelled(warehouse: Warehouse, server: Server, database: str) -> None:
@@ -357,7 +355,6 @@ def test_a_directory_that_fails_costs_names_alone(
     run(warehouse)
     warehouse.dispose()
     change(server, database, FAILING[failure])
-    change(server, database, LIMIT.format(database))
     change(server, database, RESTATED.format(user))
     url = url_of(server, database)
     shows(verbs, monkeypatch, url, user, failure, 15)
@@ -375,6 +372,33 @@ update usage.rollup_ledger
 set kept = jsonb_build_object('{0}', jsonb_build_object('messages', 1, 'tokens', 1))
 where rollup = 'tokens_daily';
 """
+
+
+def test_a_failed_assert_leaves_the_directory_empty(
+    warehouse: Warehouse, superuser: psycopg.Connection
+) -> None:
+    """`others` catches every error but this one and a cancelled statement."""
+    superuser.execute(ASSERTING.encode())
+    with warehouse.begin(Role.READER) as connection:
+        assert statements.run(connection, "serving.sql", "labels", user_ids=[uuid4()]).all() == []
+
+
+def test_a_connection_lost_with_the_names_is_reported_as_lost(
+    chat: Chat, warehouse: Warehouse, superuser: psycopg.Connection
+) -> None:
+    """What could be read no further must not pass for a user without a name."""
+    user = chat.user(NAME)
+    with warehouse.begin(Role.READER) as connection:
+        session = driver(connection).info.backend_pid
+    with pytest.raises(ConnectionLost), warehouse.begin(Role.READER) as connection:
+        look_after(
+            lambda: superuser.execute("select pg_terminate_backend(%s, 5000)", [session]), connection, user
+        )
+
+
+def look_after(happens: Callable[[], object], connection: Connection, user: UUID) -> None:
+    happens()
+    people.labels(connection, [user])
 
 
 def test_only_an_answer_of_the_directory_denies_an_id(
@@ -403,9 +427,7 @@ def test_the_limit_of_names_ends_with_them(
         with warehouse.begin(Role.READER) as connection:
             statements.run(connection, "warehouse.sql", "limit_time", milliseconds=9000)
             assert people.labels(connection, [ada, None, people.NOBODY]) == expected
-            raw = connection.connection.driver_connection
-            assert isinstance(raw, psycopg.Connection)
-            assert raw.execute("show statement_timeout").fetchone() == ("9s",)
+            assert driver(connection).execute("show statement_timeout").fetchone() == ("9s",)
         superuser.execute(SLOW.encode() if expected else b"select 1")
     assert other
 

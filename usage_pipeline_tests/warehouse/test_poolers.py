@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import URL
 
 from usage_pipeline.refusals import REFUSED, Refusal
+from usage_pipeline.serving import people
 from usage_pipeline.warehouse import binaries, embedded
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
@@ -145,6 +146,7 @@ def test_by_transaction_one_reads_and_nothing_stays_behind(
     chat: Chat, server: Server, database: str, folder: Path, takes_turns: int
 ) -> None:
     """Each transaction may be in another session, and each session is somebody else's a moment later."""
+    user = chat.user("Ada")
     chat.answer()
     server_side = Warehouse(server.url(database))
     run(server_side)
@@ -162,6 +164,7 @@ def test_by_transaction_one_reads_and_nothing_stays_behind(
             with warehouse.begin(Role.READER) as connection:
                 settled = connection.exec_driver_sql(SETTLED.decode()).one()
                 count = connection.exec_driver_sql("select count(*) from usage.user_token_usage").scalar_one()
+                assert people.labels(connection, [user]) == {user: "Ada"}
             assert tuple(settled) == (Role.READER.value, "", "UTC", "0", "on", 0)
             assert count == 1
             assert other.execute(SETTLED).fetchone() == before
