@@ -136,7 +136,7 @@ def _leave_the_old(home: Path, server: "Server") -> None:
     from usage_pipeline.warehouse import embedded
 
     if settings.is_demos_own(home) and embedded.estranged(server):
-        with console.step("the data of an earlier demo are left"):
+        with console.step("the data of an earlier demo are removed"):
             embedded.remove(server)
 
 

@@ -158,7 +158,7 @@ def test_a_clone_where_a_deleted_one_was_starts_anew(checkout: Checkout) -> None
     shutil.rmtree(moved)
     again = checkout.usage_pipeline("demo", "--once", "--days", "14")
     assert again.code == 0, again.said
-    assert ("the data of an earlier demo are left" in again.said) is (os.geteuid() == 0)
+    assert ("the data of an earlier demo are removed" in again.said) is (os.geteuid() == 0)
     assert "every period · 14 days" in again.said
 
 
