@@ -112,8 +112,9 @@ def _reason(error: BaseException) -> str:
     from dagster._check import CheckError
     from yaml import MarkedYAMLError
 
-    if isinstance(error, CheckError):
-        return "it holds no settings of Dagster's"
+    if isinstance(error, CheckError):  # which repeats what it was given
+        named = re.search(r"Couldn't import module [\w.]+", str(error))
+        return named[0] if named else "it holds no settings of Dagster's"
     if isinstance(error, MarkedYAMLError):
         return f"line {error.problem_mark.line + 1} is no YAML" if error.problem_mark else "it is no YAML"
     if not isinstance(error, DagsterInvalidConfigError) or not error.errors:
