@@ -21,13 +21,13 @@ from usage_pipeline.rollups.launcher import StackLauncher
 from usage_pipeline.warehouse import presence, processes
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline_tests.cli.own_stack import until
 
 TELLING = (
     "import json, sys; from usage_pipeline.rollups import workers; print(json.dumps(workers.tags('a run')))"
 )
 UNASKED = Warehouse(sa.make_url("postgresql+psycopg://nobody@127.0.0.1:1/nowhere"))
 """Of what this machine sees itself no database is asked: this one would fail."""
-from usage_pipeline_tests.cli.own_stack import until
 
 
 def elsewhere(told: Mapping[str, str]) -> dict[str, str]:
