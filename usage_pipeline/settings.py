@@ -101,19 +101,20 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     given = dict(os.environ if environment is None else environment)
     home = Path(given.get("USAGE_HOME") or _home_in_force(given) or root() / ".usage").absolute()
     _require_folder(home)
+    is_demo = (home / DEMO_MARKER).exists()
     stored = _read(home / "settings.toml")
     variables = {
         name: given[f"USAGE_{name.upper()}"] for name in STORED if given.get(f"USAGE_{name.upper()}")
     }
     values: dict[str, Any] = {**stored, **variables}
-    if (home / DEMO_MARKER).exists() and values.pop("database_url", None):
+    if is_demo and values.pop("database_url", None):
         raise Refusal(
             f"USAGE_DATABASE_URL is set, but {home} is the demo's",
             why="the demo never touches another database than its own",
             fix="unset USAGE_DATABASE_URL, or USAGE_HOME",
             exit_code=refusals.REFUSED,
         )
-    theirs = None if (home / DEMO_MARKER).exists() else _operators_instance(home, given)
+    theirs = None if is_demo else _operators_instance(home, given)
     source = "the environment" if "start" in variables else str(home / "settings.toml")
     return Settings(
         home=home,
@@ -122,11 +123,9 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
         token_source=values.get("token_source"),
         connections=_connections(values.get("connections"), is_ours="database_url" not in values),
         tokens_grace_days=_grace_days(values["tokens_grace_days"]) if "tokens_grace_days" in values else None,
-        automation=_switch(
-            "automation", values.get("automation", "on" if (home / DEMO_MARKER).exists() else "off")
-        ),
+        automation=_switch("automation", values.get("automation", "on" if is_demo else "off")),
         session_totals=_switch("session_totals", values.get("session_totals", "off")),
-        dagster_pg_url=None if theirs or (home / DEMO_MARKER).exists() else given.get("DAGSTER_PG_URL"),
+        dagster_pg_url=None if theirs or is_demo else given.get("DAGSTER_PG_URL"),
         operators_instance=theirs,
     )
 

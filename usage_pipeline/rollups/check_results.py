@@ -96,7 +96,7 @@ def _fine(looked_at: Sequence[Row], skipped: Sequence[Row], waiting: Sequence[da
 
 
 def _fix(check: Check, rollup: Rollup, broken: Sequence[Row]) -> str:
-    """The commands over all of these periods: a run refuses to make a sealed one anew that was altered."""
+    """The commands over all of these periods: a run refuses a sealed one that was altered."""
     sealed = [row for row in broken if row.get("is_sealed") and check.fix_sealed]
     others = [row for row in broken if row not in sealed]
     fixes = ((check.fix_sealed, sealed), (check.fix, others))
