@@ -421,6 +421,7 @@ def test_the_limit_of_names_ends_with_them(
     chat: Chat, warehouse: Warehouse, superuser: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The transaction reads on with the limit it had, whether there were names or not."""
+    assert 0 < people._PATIENCE_MS <= 5_000, "0 means no limit"
     monkeypatch.setattr(people, "_PATIENCE_MS", 200)
     ada, other = chat.user(NAME), chat.user("Grace")
     for expected in ({ada: NAME}, {}):
