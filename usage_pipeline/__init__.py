@@ -6,7 +6,9 @@ The map of the house, left to right; a room imports its own files and those to i
     settings    the one gate for configuration
     periods     days, weeks, months and years as half-open UTC windows
     warehouse   server, connections, migrations, roles, statements, the ledger
+    families    what a family of rollups is, as data: tables, measures, grains
     sources     adapters: an application's tables as our contract
+    engine      the run of one period of any family: its rules, and its one statement
     rollups     source rows -> one day of aggregates; the run of a period of any grain
     derived     days -> weeks and months -> years, as a ladder; what is due
     serving     aggregates -> the people who read them

@@ -13,8 +13,8 @@ import yaml
 PACKAGE: Final = Path(__file__).parent.parent / "usage_pipeline"
 ROOT: Final = PACKAGE.parent
 ORDER: Final = (
-    "refusals", "settings", "periods", "warehouse", "sources",
-    "rollups", "derived", "serving", "automation", "definitions", "demo", "cli",
+    "refusals", "settings", "periods", "warehouse", "families", "sources",
+    "engine", "rollups", "derived", "serving", "automation", "definitions", "demo", "cli",
 )  # fmt: skip
 MODULES: Final = sorted(PACKAGE.rglob("*.py"))
 STATEMENTS: Final = sorted(PACKAGE.rglob("*.sql"))

@@ -1,0 +1,136 @@
+"""What a family of rollups is: its table, its measures by kind, its grains from the finest up."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
+
+import sqlalchemy as sa
+
+from usage_pipeline.periods import calendar
+
+
+class Kind(StrEnum):
+    """How a measure is made from several rows of one key."""
+
+    SUM = "sum"
+    SUM_OR_NULL = "sum or null"  # NULL: no row reported a value
+    MIN = "min"
+    MAX = "max"
+    DISTINCT = "distinct"  # the length of the array `of`
+    IDS = "ids"  # what a distinct count is made from; NULL where the grain keeps none
+    UNION = "union"  # a sorted array
+    HISTOGRAM = "histogram"  # sorted buckets; their counts are in the array `of`
+    COUNTS = "counts"  # of the buckets in the array `of`
+    GENERATED = "generated"  # by the table, from other columns
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A column that a run writes; `meaning` is also its comment in the database.
+
+    `includes` and `excludes` say what counts: {period} is the word of the grain. `raw` is the rule by which
+    it is made from the source, `sources` the columns it reads there.
+    """
+
+    column: str
+    kind: Kind
+    meaning: str
+    includes: str = ""
+    excludes: str = ""
+    of: str | None = None
+    raw: str = ""
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Grain:
+    """One asset: `row_period` is what a row covers, `run_period` what a run covers.
+
+    `stored_as` is the value of the grain column. It is made from the grain `below`, or from raw rows, and its
+    rows are pruned a whole period of the grain `pruned_with` at a time.
+    """
+
+    name: str
+    stored_as: str
+    row_period: calendar.Grain
+    run_period: calendar.Grain
+    below: str | None = None
+    pruned_with: str | None = None
+    keeps_ids: bool = True
+
+
+@dataclass(frozen=True)
+class State:
+    """A way in which a source row is incomplete; `column` counts such rows, stored or only computed."""
+
+    name: str
+    column: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Words:
+    """What its rows and its source rows are called."""
+
+    unit: str
+    units: str
+    event: str
+    events: str
+
+
+@dataclass(
+    frozen=True, eq=False
+)  # compared and hashed as the object it is: statements are composed once for each
+class Family:
+    """A table of rollups. `guard` are the measures that rule 4d compares, the first counts source rows.
+
+    `unit` is the column of the key that rule 4d keeps or restates whole; `nobody` the key values of what
+    belongs to no known unit; `subtotal` those of a row that holds the sum of others. `contract` is the
+    source's function, `usage_private.<name>_of_window` the family's own.
+    """
+
+    name: str
+    table: sa.Table
+    grain_column: str
+    key: tuple[str, ...]
+    unit: str
+    measures: tuple[Measure, ...]
+    guard: tuple[str, ...]
+    states: tuple[State, ...]
+    contract: str
+    grains: tuple[Grain, ...]
+    words: Words
+    code_version: str
+    nobody: Mapping[str, object] = field(default_factory=dict)
+    subtotal: Mapping[str, object] = field(default_factory=dict)
+    checksum_version: str = "v2"
+
+    @property
+    def count(self) -> str:
+        """The measure that counts source rows."""
+        return self.guard[0]
+
+    @cached_property
+    def written(self) -> tuple[Measure, ...]:
+        """The measures that a run writes; the table generates the others."""
+        return tuple(each for each in self.measures if each.kind is not Kind.GENERATED)
+
+    @cached_property
+    def added(self) -> tuple[str, ...]:
+        """The measures of which the sum over the rows below is the sum over the rows above."""
+        return tuple(each.column for each in self.measures if each.kind in (Kind.SUM, Kind.SUM_OR_NULL))
+
+    @cached_property
+    def summed(self) -> tuple[str, ...]:
+        """The measures of which the ledger keeps the sum."""
+        kinds = (Kind.SUM, Kind.SUM_OR_NULL, Kind.DISTINCT)
+        return tuple(each.column for each in self.measures if each.kind in kinds)
+
+    def grain(self, name: str) -> Grain:
+        """The grain of an asset."""
+        return next(each for each in self.grains if each.name == name)
+
+    def below(self, grain: Grain) -> Grain | None:
+        """The grain that this one is made from; None: from raw rows."""
+        return self.grain(grain.below) if grain.below else None
