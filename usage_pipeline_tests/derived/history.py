@@ -117,11 +117,7 @@ class History:
         self._prune(self.oracle.prunable(whole, grain))
 
     def prune_week(self, week: Period) -> None:
-        """A week goes by its seal alone, once the months of its days have theirs."""
-        months = {day.whole for day in week.below if self.oracle.state(day)}
-        settled = (State.SEALED, State.PRUNED)
-        is_proven = all(month and self.oracle.state(month) in settled for month in months)
-        self._prune([week] if is_proven and self.oracle.state(week) is State.SEALED else [])
+        self._prune(self.oracle.prunable_week(week))
 
     def _prune(self, gone: Sequence[Period]) -> None:
         self.tell(f"pruned: {', '.join(map(repr, gone)) or 'nothing'}")

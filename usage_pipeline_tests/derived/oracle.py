@@ -4,17 +4,19 @@ Days mirror raw rows, coarser periods what stands below them; a seal keeps what 
 the calendar with the code it judges, and nothing else.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from usage_pipeline.periods.calendar import Grain, midnight
 from usage_pipeline_tests.derived import rows, rungs
 from usage_pipeline_tests.derived.rows import Answer, Owner, Row, Rows
-from usage_pipeline_tests.derived.rungs import Period
+from usage_pipeline_tests.derived.rungs import Ladder, Period
 
 Version = frozenset[tuple[UUID, Row]]
 """What a period holds, as one value: two with the same version have the same checksum."""
@@ -59,6 +61,8 @@ class Why(StrEnum):
     IS_OPEN_BELOW = "is sealed and stays"
     BEFORE_THE_HORIZON = "begins before the source's horizon"
     LOSES_MOST = "would lose most of its messages"
+    IS_ALTERED = "holds rows that were altered since its last run"
+    DIFFERS = "was not stored"
 
 
 class Refused(Exception):  # noqa: N818 - it is not an error: the rules say no
@@ -82,10 +86,21 @@ class Entry:
     below: Mapping[Period, Version] = field(default_factory=dict)
     kept: Mapping[UUID, tuple[int, int]] = field(default_factory=dict)
     sealed_at: datetime | None = None
+    recorded: Version | None = None
+    """What the last run left, where somebody has altered the rows since."""
+
+    @cached_property
+    def version(self) -> Version:
+        """What the ledger's checksum and sums are of."""
+        return frozenset(self.rows.items()) if self.recorded is None else self.recorded
+
+    @cached_property
+    def totals(self) -> Mapping[str, int]:
+        return rows.totals(row for _, row in self.version)
 
     @property
-    def version(self) -> Version:
-        return frozenset(self.rows.items())
+    def is_altered(self) -> bool:
+        return self.recorded not in (None, frozenset(self.rows.items()))
 
     @property
     def kept_rows(self) -> int:
@@ -129,6 +144,7 @@ class Oracle:
     grace: timedelta
     now: datetime
     horizon: datetime | None = None
+    ladder: Ladder = rungs.REAL
     answers: dict[UUID, Answer] = field(default_factory=dict)
     owners: dict[UUID, Owner] = field(default_factory=dict)
     entries: dict[Period, Entry] = field(default_factory=dict)
@@ -144,7 +160,7 @@ class Oracle:
         state = self.state(period)
         if state in (State.OPEN, State.SEALED):
             return Standing.STANDS
-        if state is State.PRUNED or self._is_gone(period):
+        if state is State.PRUNED or self.is_gone(period):
             return Standing.PRUNED
         is_out = self._is_before_the_start(period) or self._is_to_come(period)
         if is_out or (state is None and self._is_before_the_horizon(period)):
@@ -178,16 +194,32 @@ class Oracle:
 
     def due(self, grain: Grain) -> list[Period]:
         """What a run would bring up to date, oldest first."""
-        return [each for each in rungs.span(grain, self.first_day, self.now.date()) if self._is_due(each)]
+        return [
+            each for each in self.ladder.span(grain, self.first_day, self.now.date()) if self._is_due(each)
+        ]
 
     def prunable(self, whole: Period, grain: Grain) -> list[Period]:
         """The periods that are pruned together, if each is proven; else none."""
-        there = [each for each in rungs.within(grain, whole) if self.state(each) not in (None, State.PRUNED)]
+        there = [
+            each for each in self.ladder.within(grain, whole) if self.state(each) not in (None, State.PRUNED)
+        ]
         return there if all(self._is_proven(each) for each in there) else []
+
+    def prunable_week(self, week: Period) -> list[Period]:
+        """A week goes by its seal alone, once the months of its days have theirs."""
+        months = {day.whole for day in week.below if self.state(day)}
+        settled = (State.SEALED, State.PRUNED)
+        is_proven = all(month and self.state(month) in settled for month in months)
+        return [week] if is_proven and self.state(week) is State.SEALED else []
 
     def prune(self, periods: Sequence[Period]) -> None:
         for period in periods:
-            self.entries[period] = replace(self.entries[period], state=State.PRUNED, rows={})
+            self.entries[period] = replace(self.entries[period], state=State.PRUNED, rows={}, recorded=None)
+
+    def alter(self, period: Period, altered: Rows) -> None:
+        """Somebody writes into the table, past every guard; the ledger does not know."""
+        entry = self.entries[period]
+        self.entries[period] = replace(entry, rows=altered, recorded=entry.version)
 
     def raw(self, period: Period, until: datetime) -> Rows:
         """What the source holds of a period below an instant."""
@@ -207,14 +239,14 @@ class Oracle:
     def _is_before_the_horizon(self, period: Period) -> bool:
         return self.horizon is not None and period.start < self.horizon
 
-    def _is_gone(self, period: Period) -> bool:
+    def is_gone(self, period: Period) -> bool:
         """Whether it was never run and its month or year is pruned, as a whole or begun."""
         whole = period.whole
         if whole is None:
             return False
         if State.PRUNED in map(self.state, (whole, *period.siblings)):
             return True
-        return self.state(whole) in (None, State.PARTIAL) and self._is_gone(whole)
+        return self.state(whole) in (None, State.PARTIAL) and self.is_gone(whole)
 
     def _accepts_open(self, period: Period, intent: Intent, user: UUID | None) -> bool:
         """Whether an open period that is over becomes what the raw rows say because somebody accepts it."""
@@ -232,7 +264,7 @@ class Oracle:
         is_raw = reading.parts is None
         if not (is_raw and entry and entry.state is State.OPEN and period.end <= self.now):
             return False
-        held, remain = rows.message_count(entry.rows), rows.message_count(after)
+        held, remain = entry.totals["messages"], rows.message_count(after)
         return held >= LARGE and remain < held and 2 * min(remain, rows.message_count(source)) < held
 
     def _is_read_from_raw(self, period: Period) -> bool:
@@ -286,6 +318,8 @@ class Oracle:
         entry = self.entries.get(period)
         if entry is None:
             return Said("before the horizon")
+        if entry.is_altered:
+            raise Refused(Why.IS_ALTERED)
         below = entry.below if entry.kept else reading.below
         if entry.source is None:  # only the seed's function has touched it
             counted = rows.message_count(entry.rows)
@@ -298,17 +332,21 @@ class Oracle:
     ) -> Said:
         entry = self.entries.get(period)
         before = entry.rows if entry else {}
+        if entry and entry.is_altered and not _makes_all_anew(entry, intent, user):
+            raise Refused(Why.IS_ALTERED)
         source = self._source(period, reading)
         kept: Mapping[UUID, tuple[int, int]] = {}
         if intent is Intent.USER:
             after = {each: row for each, row in before.items() if each != user}
             after.update({each: row for each, row in source.items() if each == user})
         elif entry and entry.state is State.SEALED and reading.parts is None:
-            after, kept = _kept(before, source, user, keeps=intent is not Intent.ACCEPT)
+            after, kept = kept_of(before, source, user, keeps=intent is not Intent.ACCEPT)
         else:
             after = dict(source)
         if intent is not Intent.ACCEPT and self._loses_most(period, entry, reading, source, after):
             raise Refused(Why.LOSES_MOST)
+        if reading.parts is not None and self._differs_from(reading.parts, source):
+            raise Refused(Why.DIFFERS)
         changes = {each for each in {*before, *after} if before.get(each) != after.get(each)}
         self.touched |= {(period, each) for each in changes}
         if entry and (entry.state is State.SEALED or self._accepts_open(period, intent, user)):
@@ -340,6 +378,13 @@ class Oracle:
             return self.raw(period, reading.covered_until)
         keeps = period.grain in rungs.KEEPS_CONVERSATIONS
         return rows.of_periods((self.entries[each].rows for each in reading.parts), keeps=keeps)
+
+    def _differs_from(self, parts: Sequence[Period], source: Rows) -> bool:
+        """Whether the rows below come to other sums than their last runs left."""
+        left = Counter[str]()
+        for each in parts:
+            left.update(self.entries[each].totals)
+        return left != Counter(rows.totals(source.values()))
 
     def _sealed_if_due(self, period: Period, entry: Entry, reading: _Reading) -> Entry:
         """The first run after the grace is the last free one, if everything below has had its own."""
@@ -378,19 +423,30 @@ class Oracle:
         """Sealed, as is each period above it; and the one it is pruned with was built from what goes."""
         entry = self.entries[period]
         above = [each for each in period.above if self.state(each) is not State.PRUNED]
-        if entry.state is not State.SEALED or any(self.state(each) is not State.SEALED for each in above):
+        if (
+            entry.state is not State.SEALED
+            or entry.is_altered
+            or any(self.state(each) is not State.SEALED for each in above)
+        ):
             return False
         return period.whole not in above or self.entries[period.whole].below.get(period) == entry.version
+
+
+def _makes_all_anew(entry: Entry, intent: Intent, user: UUID | None) -> bool:
+    """Whether what somebody altered cannot outlive the run."""
+    if entry.state is State.SEALED:
+        return intent is Intent.ACCEPT and user is None
+    return intent is not Intent.USER
 
 
 def _touched(entry: Entry | None, covered_until: datetime, after: Rows) -> Entry:
     """What the seed's function leaves: an open day one row newer, any other period `partial`."""
     if entry is None or entry.state is State.PARTIAL:
         return Entry(State.PARTIAL, covered_until, after)
-    return replace(entry, rows=after, source_rows=rows.message_count(after), source=after)
+    return replace(entry, rows=after, recorded=None, source_rows=rows.message_count(after), source=after)
 
 
-def _kept(
+def kept_of(
     before: Rows, source: Rows, only: UUID | None, *, keeps: bool
 ) -> tuple[dict[UUID, Row], dict[UUID, tuple[int, int]]]:
     """A sealed period read from raw: who would lose something stays as stored, and it is said by how much."""

@@ -8,6 +8,10 @@ from uuid import UUID
 NOBODY: Final = UUID(int=0)
 
 
+ADDED: Final = ("prompt", "completion", "total", "messages", "unmetered", "refused")
+"""The first columns of a row."""
+
+
 class Usage(NamedTuple):
     """What one answer has spent, and how it says so."""
 
@@ -81,6 +85,14 @@ def of_periods(parts: Iterable[Rows], *, keeps: bool) -> Rows:
         for user, row in rows.items():
             found.setdefault(user, []).append(row)
     return {user: _sum(mine, keeps=keeps) for user, mine in found.items()}
+
+
+def totals(rows: Iterable[Row]) -> dict[str, int]:
+    """What the ledger adds up of a period, of all that adds up from one grain to the next."""
+    sums = [0] * len(ADDED)
+    for row in rows:
+        sums = [held + more for held, more in zip(sums, row[:6], strict=True)]
+    return dict(zip(ADDED, sums, strict=True))
 
 
 def message_count(rows: Rows) -> int:
