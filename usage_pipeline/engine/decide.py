@@ -48,7 +48,7 @@ class Period:
     state: str | None
     covered_until: datetime | None = None
     checksum: str | None = None
-    totals: Mapping[str, int] = field(default_factory=dict)
+    totals: Mapping[str, int | None] = field(default_factory=dict)
     states: Mapping[str, int] = field(default_factory=dict)
     is_gone: bool = False  # never computed, and the month or year it is pruned with is pruned
 
@@ -96,6 +96,7 @@ class Compute:
     writes_one: bool = False  # all are read, one is written
     seals: bool = False
     below: Mapping[datetime, str | None] | None = None  # the checksums to store; None: as they are
+    # (and as they are also if the run is from raw rows and kept some)
     is_verified: bool = False  # the rows before must have the ledger's checksum
     guards_loss: bool = False  # most of a large open period must not vanish
 
@@ -103,43 +104,15 @@ class Compute:
 Plan: TypeAlias = Compute | Leave | Refuse
 
 
-@dataclass(frozen=True)
-class _Below:
-    """The periods below, sorted by what they mean for this run."""
-
-    standing: tuple[Period, ...] = ()
-    read: tuple[Period, ...] = ()
-    missing: tuple[Period, ...] = ()
-    gap: datetime | None = None  # where the first period that is not computed to its end stops
-    is_pruned: bool = False
-
-    @property
-    def is_all_sealed(self) -> bool:
-        """A period that was never computed does not count; one that only a call for one user touched does."""
-        return all(each.state == "sealed" for each in self.standing) and all(
-            each.state is None for each in self.missing
-        )
-
-
 def decide(facts: Facts, intent: Intent, *, is_one: bool = False) -> Plan:
-    """Rules 4 to 6 of a period's life; `is_one`: only one unit is restated."""
-    own = facts.own
+    """Rules 4 to 6 and 13 of a period's life; `is_one`: only one unit is restated."""
     refused = _not_now(facts, intent)
     if refused:
         return refused
-    if intent is Intent.USER and own.state == "open" and facts.below is not None:
+    if intent is Intent.USER and facts.own.state == "open" and facts.below is not None:
         intent, is_one = Intent.RUN, False  # rows made from the periods below are made for all users at once
-    below = _below(facts) if intent is not Intent.USER else _Below()
-    is_raw = facts.below is None or intent is Intent.USER or below.is_pruned
-    refused = _not_sealed(facts, intent, is_raw, is_one) or _not_complete(facts, below, is_raw)
-    if refused:
-        return refused
-    is_unchanged = is_raw and facts.horizon is not None and own.starts < facts.horizon
-    if is_unchanged and intent is not Intent.RUN:
-        return Refuse(Reason.BEFORE_HORIZON)
-    if is_unchanged and own.state is None:
-        return Leave(Reason.BEFORE_HORIZON)
-    return _compute(facts, intent, below, is_raw=is_raw, is_unchanged=is_unchanged, is_one=is_one)
+    case = _Case(facts, intent, is_one, _below(facts) if intent is not Intent.USER else _Below())
+    return _not_sealed(case) or _not_complete(case) or _before_horizon(case) or _compute(case)
 
 
 def standing(period: Period, facts: Facts) -> str:
@@ -155,6 +128,65 @@ def standing(period: Period, facts: Facts) -> str:
     return period.state or "missing"
 
 
+@dataclass(frozen=True)
+class _Below:
+    """The periods below, sorted by what they mean for this run."""
+
+    standing: tuple[Period, ...] = ()
+    until_gap: tuple[Period, ...] = ()  # those before the first gap, and the one that the gap is in
+    missing: tuple[Period, ...] = ()
+    gap: datetime | None = None  # where the first period that is not computed to its end stops
+    is_pruned: bool = False
+
+    @property
+    def is_all_sealed(self) -> bool:
+        """A period that was never computed does not count; one that only a call for one user touched does."""
+        stand = all(each.state == "sealed" for each in self.standing)
+        return stand and all(each.state is None for each in self.missing)
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One run: the facts, what it is asked, and what follows from both."""
+
+    facts: Facts
+    intent: Intent
+    is_one: bool
+    below: _Below
+
+    @property
+    def is_user(self) -> bool:
+        return self.intent is Intent.USER
+
+    @property
+    def is_accepted(self) -> bool:
+        return self.intent is Intent.ACCEPT
+
+    @property
+    def is_raw(self) -> bool:
+        return self.facts.below is None or self.is_user or self.below.is_pruned
+
+    @property
+    def is_sealed(self) -> bool:
+        return self.facts.own.state == "sealed"
+
+    @property
+    def is_over(self) -> bool:
+        return self.facts.clock >= self.facts.own.ends
+
+    @property
+    def is_unchanged(self) -> bool:
+        """What would be read is gone: the rows remain as they are."""
+        facts = self.facts
+        return self.is_raw and facts.horizon is not None and facts.own.starts < facts.horizon
+
+    @property
+    def seals(self) -> bool:
+        if self.is_sealed or self.is_user or self.facts.clock < self.facts.seals_from:
+            return False
+        return self.below.is_all_sealed and (self.is_raw or not self.below.missing)
+
+
 def _not_now(facts: Facts, intent: Intent) -> Leave | Refuse | None:
     own = facts.own
     if facts.clock < own.starts:
@@ -168,104 +200,100 @@ def _not_now(facts: Facts, intent: Intent) -> Leave | Refuse | None:
     return None
 
 
-def _not_sealed(facts: Facts, intent: Intent, is_raw: bool, is_one: bool) -> Refuse | None:
+def _not_sealed(case: _Case) -> Refuse | None:
     """Only what is sealed is restated; a loss is also accepted for a whole open period that is over."""
-    if intent not in (Intent.RESTATE, Intent.ACCEPT) or facts.own.state == "sealed":
+    if case.intent not in (Intent.RESTATE, Intent.ACCEPT) or case.is_sealed:
         return None
-    return None if _accepts_open(facts, intent, is_raw, is_one) else Refuse(Reason.NOT_SEALED)
+    is_whole = case.is_raw and case.facts.own.state == "open" and case.is_over and not case.is_one
+    return None if case.is_accepted and is_whole else Refuse(Reason.NOT_SEALED)
 
 
-def _accepts_open(facts: Facts, intent: Intent, is_raw: bool, is_one: bool) -> bool:
-    own = facts.own
-    is_over = facts.clock >= own.ends
-    return intent is Intent.ACCEPT and is_raw and own.state == "open" and is_over and not is_one
-
-
-def _not_complete(facts: Facts, below: _Below, is_raw: bool) -> Refuse | None:
-    own = facts.own
-    is_current = own.starts <= facts.clock < own.ends
-    if is_raw:
+def _not_complete(case: _Case) -> Refuse | None:
+    """Rule 5: a period that is over, or sealed, is made from all periods below it."""
+    if case.is_raw:
         return None
-    if below.missing and (own.state == "sealed" or not is_current):
-        return Refuse(Reason.MISSING_BELOW, below.missing)
-    if own.state == "sealed" and not below.is_all_sealed:
-        return Refuse(Reason.OPEN_BELOW, tuple(each for each in below.standing if each.state != "sealed"))
+    if case.below.missing and (case.is_sealed or case.is_over):
+        return Refuse(Reason.MISSING_BELOW, case.below.missing)
+    if case.is_sealed and not case.below.is_all_sealed:
+        return Refuse(Reason.OPEN_BELOW, tuple(each for each in case.below.standing if each.state == "open"))
+    return None
+
+
+def _before_horizon(case: _Case) -> Leave | Refuse | None:
+    if case.is_unchanged and case.intent is not Intent.RUN:
+        return Refuse(Reason.BEFORE_HORIZON)
+    if case.is_unchanged and case.facts.own.state is None:
+        return Leave(Reason.BEFORE_HORIZON)
     return None
 
 
 def _below(facts: Facts) -> _Below:
     kinds = [(each, standing(each, facts)) for each in facts.below or ()]
-    stands = tuple(each for each, kind in kinds if kind == "stands")
-    gap = _gap(kinds)
+    gaps = [_gap(each, kind) for each, kind in kinds]
+    before = next((place + 1 for place, gap in enumerate(gaps) if gap is not None), len(kinds))
     return _Below(
-        standing=stands,
-        read=stands if facts.own.state == "sealed" else _until_gap(kinds),
+        standing=tuple(each for each, kind in kinds if kind == "stands"),
+        until_gap=tuple(each for each, kind in kinds[:before] if kind == "stands"),
         missing=tuple(each for each, kind in kinds if kind in ("missing", "partial")),
-        gap=gap,
+        gap=next((gap for gap in gaps if gap is not None), None),
         is_pruned=any(kind == "pruned" for _, kind in kinds),
     )
 
 
-def _gap(kinds: Sequence[tuple[Period, str]]) -> datetime | None:
-    for period, kind in kinds:
-        if kind in ("missing", "partial"):
-            return period.starts
-        if kind == "stands" and period.covered_until is not None and period.covered_until < period.ends:
-            return period.covered_until
-    return None
+def _gap(period: Period, kind: str) -> datetime | None:
+    """Where its rows stop being the answer, if that is before its end."""
+    if kind in ("missing", "partial"):
+        return period.starts
+    is_cut_short = period.covered_until is not None and period.covered_until < period.ends
+    return period.covered_until if kind == "stands" and is_cut_short else None
 
 
-def _until_gap(kinds: Sequence[tuple[Period, str]]) -> tuple[Period, ...]:
-    """Those before the first gap, and the one that the gap is in."""
-    read = []
-    for period, kind in kinds:
-        if kind == "stands":
-            read.append(period)
-        if _gap([(period, kind)]) is not None:
-            break
-    return tuple(read)
-
-
-def _compute(
-    facts: Facts, intent: Intent, below: _Below, *, is_raw: bool, is_unchanged: bool, is_one: bool
-) -> Compute:
-    own = facts.own
-    is_sealed = own.state == "sealed"
-    is_user = intent is Intent.USER
-    is_accepted = intent is Intent.ACCEPT
-    is_over = facts.clock >= own.ends
-    is_in_grace = facts.clock < facts.seals_from
-    seals = (
-        not (is_sealed or is_user or is_in_grace) and below.is_all_sealed and (is_raw or not below.missing)
-    )
+def _compute(case: _Case) -> Compute:
+    own, below = case.facts.own, case.below
+    is_anew = case.is_raw and not case.is_unchanged  # read from raw rows, and written
     return Compute(
-        is_raw=is_raw,
-        parts=() if is_raw else below.read,
-        covered_until=own.ends
-        if is_sealed or seals
-        else _covered(facts, below, is_raw, is_unchanged, is_user),
-        state="sealed" if is_sealed or seals else (own.state or "partial") if is_user else "open",
-        seals=seals,
-        is_unchanged=is_unchanged,
-        is_recorded=is_sealed or is_accepted,
-        keeps=is_sealed and is_raw and not is_accepted,
-        reads_one=is_user,
-        writes_one=is_user or (is_one and is_raw),
-        below=None if is_user else {each.starts: each.checksum for each in below.standing},
-        is_verified=(is_sealed or (own.state is not None and (is_unchanged or is_user)))
-        and (not is_accepted or is_one),
-        guards_loss=is_raw and own.state == "open" and is_over and not (is_unchanged or is_accepted),
+        is_raw=case.is_raw,
+        parts=() if case.is_raw else below.standing if case.is_sealed else below.until_gap,
+        covered_until=_covered(case),
+        state=_state(case),
+        seals=case.seals,
+        is_unchanged=case.is_unchanged,
+        is_recorded=case.is_sealed or case.is_accepted,
+        keeps=case.is_sealed and case.is_raw and not case.is_accepted,
+        reads_one=case.is_user,
+        writes_one=case.is_user or (case.is_one and case.is_raw),
+        below=None if case.is_user else {each.starts: each.checksum for each in below.standing},
+        is_verified=_is_verified(case),
+        guards_loss=is_anew and own.state == "open" and case.is_over and not case.is_accepted,
     )
 
 
-def _covered(facts: Facts, below: _Below, is_raw: bool, is_unchanged: bool, is_user: bool) -> datetime:
-    """Of a period that is not sealed: below this instant its rows are the answer."""
-    own = facts.own
-    if (is_unchanged or (is_user and own.state == "open")) and own.covered_until is not None:
+def _state(case: _Case) -> str:
+    if case.is_sealed or case.seals:
+        return "sealed"
+    return (case.facts.own.state or "partial") if case.is_user else "open"
+
+
+def _is_verified(case: _Case) -> bool:
+    """Whether rows that somebody altered could outlive this run."""
+    if case.is_sealed:
+        return not case.is_accepted or case.is_one
+    return case.facts.own.state is not None and (case.is_unchanged or case.is_user)
+
+
+def _covered(case: _Case) -> datetime:
+    """Below this instant the rows are the answer."""
+    own, below = case.facts.own, case.below
+    if case.is_sealed or case.seals:
+        return own.ends
+    is_as_before = case.is_unchanged or (case.is_user and own.state == "open")
+    if is_as_before and own.covered_until is not None:
         return own.covered_until
-    if below.gap is not None and not is_raw:
+    reached = min(case.facts.clock, own.ends)
+    if case.is_raw:
+        return reached
+    if below.gap is not None:
         return below.gap
-    reached = [min(facts.clock, own.ends)]
-    if not is_raw:  # what was read of them counts, also when the clock was set back since
-        reached += [each.covered_until for each in below.read if each.covered_until is not None]
-    return max(reached)
+    # What was read of the periods below counts, also when the clock was set back since.
+    read = [each.covered_until for each in below.until_gap if each.covered_until is not None]
+    return max([reached, *read])
