@@ -148,6 +148,7 @@ class Oracle:
     answers: dict[UUID, Answer] = field(default_factory=dict)
     owners: dict[UUID, Owner] = field(default_factory=dict)
     entries: dict[Period, Entry] = field(default_factory=dict)
+    pruned: set[Period] = field(default_factory=set)
     restated: list[Restated] = field(default_factory=list)
     touched: set[tuple[Period, UUID]] = field(default_factory=set)
 
@@ -213,6 +214,7 @@ class Oracle:
         return [week] if is_proven and self.state(week) is State.SEALED else []
 
     def prune(self, periods: Sequence[Period]) -> None:
+        self.pruned.update(periods)
         for period in periods:
             self.entries[period] = replace(self.entries[period], state=State.PRUNED, rows={}, recorded=None)
 
@@ -242,9 +244,9 @@ class Oracle:
     def is_gone(self, period: Period) -> bool:
         """Whether it was never run and its month or year is pruned, as a whole or begun."""
         whole = period.whole
-        if whole is None:
+        if whole is None or not self.pruned:
             return False
-        if State.PRUNED in map(self.state, (whole, *period.siblings)):
+        if not self.pruned.isdisjoint((whole, *period.siblings)):
             return True
         return self.state(whole) in (None, State.PARTIAL) and self.is_gone(whole)
 

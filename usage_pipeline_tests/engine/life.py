@@ -54,7 +54,7 @@ def small_window(grain: Grain, day: date) -> Window:
 SMALL: Final = Ladder(small_window)
 
 
-class Broken(AssertionError):
+class Broken(AssertionError):  # noqa: N818 - what is broken is a rule
     """A rule does not hold; the story says how it came to that."""
 
 

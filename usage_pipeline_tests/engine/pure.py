@@ -1,4 +1,4 @@
-"""A run of one period without a database: `look`, `replace` and `record` on dicts, `decide` and `prove` as they are."""
+"""A run of one period without a database: `look`, `replace` and `record` on dicts around `decide` and `prove`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from datetime import datetime
 from importlib.abc import InspectLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -62,7 +61,7 @@ class _Text(InspectLoader):
         return self.text
 
 
-def loaded(name: str, text: str) -> ModuleType:
+def loaded(name: str, text: str) -> Any:
     """A module made of this text, beside the real one of that name."""
     spec = spec_from_loader(f"{name}_of_a_test", _Text(text))
     assert spec
@@ -80,8 +79,8 @@ class Engine:
     """`decide` and `prove`, as they stand or with another text, over what the oracle holds."""
 
     def __init__(self, **texts: str) -> None:
-        self.decide: Any = loaded("decide", texts.get("decide") or text_of("decide"))
-        self.prove: Any = loaded("prove", texts.get("prove") or text_of("prove"))
+        self.decide = loaded("decide", texts.get("decide") or text_of("decide"))
+        self.prove = loaded("prove", texts.get("prove") or text_of("prove"))
         self.prove.LEAST_ROWS = LARGE
 
     def run(self, oracle: Oracle, period: Period, intent: Intent, user: UUID | None) -> Outcome:
@@ -201,7 +200,7 @@ def recorded(oracle: Oracle, period: Period, plan: Any, written: Written) -> Led
         source if is_counted else None,
         {by_start[start]: found for start, found in below.items()},
         entry.kept if plan.reads_one and entry else written.kept,
-        oracle.now if plan.seals else entry and entry.sealed_at,
+        oracle.now if plan.seals else entry.sealed_at if entry else None,
     )
 
 
