@@ -50,7 +50,7 @@ class Period:
     checksum: str | None = None
     totals: Mapping[str, int | None] = field(default_factory=dict)
     states: Mapping[str, int] = field(default_factory=dict)
-    is_gone: bool = False  # never computed, and the month or year it is pruned with is pruned
+    is_gone: bool = False  # never computed or `partial`, and the month or year it is pruned with is pruned
 
 
 @dataclass(frozen=True)
@@ -182,9 +182,9 @@ class _Case:
 
     @property
     def seals(self) -> bool:
-        if self.is_sealed or self.is_user or self.facts.clock < self.facts.seals_from:
-            return False
-        return self.below.is_all_sealed and (self.is_raw or not self.below.missing)
+        """The last free run; of what is over, nothing below is missing."""
+        is_free = not (self.is_sealed or self.is_user)
+        return is_free and self.facts.clock >= self.facts.seals_from and self.below.is_all_sealed
 
 
 def _not_now(facts: Facts, intent: Intent) -> Leave | Refuse | None:
@@ -253,7 +253,7 @@ def _compute(case: _Case) -> Compute:
     is_anew = case.is_raw and not case.is_unchanged  # read from raw rows, and written
     return Compute(
         is_raw=case.is_raw,
-        parts=() if case.is_raw else below.standing if case.is_sealed else below.until_gap,
+        parts=() if case.is_raw else below.until_gap,
         covered_until=_covered(case),
         state=_state(case),
         seals=case.seals,

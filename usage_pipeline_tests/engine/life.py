@@ -199,7 +199,9 @@ class Life:
     def _says_the_same(
         self, period: Period, found: Outcome, wanted: Said | Why, missing: Sequence[Period]
     ) -> None:
-        word: str | None
+        self.require(
+            found.is_refused is isinstance(wanted, Why), f"whether {period} runs", found.said, wanted
+        )
         if isinstance(wanted, Said):
             word = "computed" if found.ledger else LEFT.get(found.said)
             self.require(word == wanted.word, f"what is said of {period}", found.said, wanted)

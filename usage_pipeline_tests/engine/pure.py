@@ -1,4 +1,4 @@
-"""A run of one period without a database: `look`, `replace` and `record` on dicts around `decide` and `prove`."""
+"""A run of one period without a database: `look`, `replace` and `record` on dicts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,6 +48,7 @@ class Outcome:
     """What one run did, or the name of the reason why it did not."""
 
     said: str
+    is_refused: bool = False
     periods: tuple[Period, ...] = ()
     ledger: Ledger | None = None
     restated: frozenset[Change] = frozenset()
@@ -82,6 +83,7 @@ class Engine:
         self.decide = loaded("decide", texts.get("decide") or text_of("decide"))
         self.prove = loaded("prove", texts.get("prove") or text_of("prove"))
         self.prove.LEAST_ROWS = LARGE
+        self._known: dict[Period, tuple[Entry, Any]] = {}
 
     def run(self, oracle: Oracle, period: Period, intent: Intent, user: UUID | None) -> Outcome:
         """What the run would do; the oracle is only read."""
@@ -89,18 +91,31 @@ class Engine:
         plan = self.decide.decide(facts, self.decide.Intent(intent), is_one=user is not None)
         if not isinstance(plan, self.decide.Compute):
             named = {each.starts for each in getattr(plan, "periods", ())}
-            return Outcome(plan.reason.name, tuple(each for each in period.below if each.start in named))
-        entry = oracle.entries.get(period)
+            periods = tuple(each for each in period.below if each.start in named)
+            return Outcome(plan.reason.name, isinstance(plan, self.decide.Refuse), periods)
         written = write(oracle, period, plan, user)
-        found = self.prove.Found(**figures(entry, plan, written))
+        found = self._found(oracle, period, plan, written)
         refused = self.prove.prove(facts, plan, found, count=COUNT, added=ADDED)
         if refused:
-            return Outcome(refused.reason.name)
+            return Outcome(refused.reason.name, is_refused=True)
         return Outcome(
             "COMPUTED",
             ledger=recorded(oracle, period, plan, written),
-            restated=restated(period, entry, written) if plan.is_recorded else frozenset(),
+            restated=restated(period, oracle.entries.get(period), written)
+            if plan.is_recorded
+            else frozenset(),
         )
+
+    def attempt(
+        self, oracle: Oracle, period: Period, intent: Intent, user: UUID | None
+    ) -> tuple[Any, Any, Any]:
+        """What `prove` is shown of a run that `decide` does not refuse."""
+        facts = self.look(oracle, period)
+        plan = self.decide.decide(facts, self.decide.Intent(intent), is_one=user is not None)
+        return facts, plan, self._found(oracle, period, plan, write(oracle, period, plan, user))
+
+    def _found(self, oracle: Oracle, period: Period, plan: Any, written: "Written") -> Any:
+        return self.prove.Found(**figures(oracle.entries.get(period), plan, written))
 
     def look(self, oracle: Oracle, period: Period) -> Any:
         return self.decide.Facts(
@@ -116,10 +131,14 @@ class Engine:
         entry = oracle.entries.get(period)
         if entry is None:
             return self.decide.Period(period.start, period.end, None, is_gone=oracle.is_gone(period))
-        return self.decide.Period(
-            period.start, period.end, entry.state.value, entry.covered_until, checksum(entry.version),
-            entry.totals, is_gone=entry.state is State.PARTIAL and oracle.is_gone(period),
-        )  # fmt: skip
+        is_gone = entry.state is State.PARTIAL and oracle.is_gone(period)
+        known = self._known.get(period)
+        if known is None or known[0] is not entry or known[1].is_gone is not is_gone:
+            known = self._known[period] = entry, self.decide.Period(
+                period.start, period.end, entry.state.value, entry.covered_until, checksum(entry.version),
+                entry.totals, is_gone=is_gone,
+            )  # fmt: skip
+        return known[1]
 
 
 class Written(NamedTuple):
@@ -160,6 +179,7 @@ def figures(entry: Entry | None, plan: Any, written: Written) -> dict[str, Any]:
     """What `replace` would count."""
     before = entry.rows if entry else {}
     gone, new = set(before) - set(written.after), set(written.after) - set(before)
+    totals = rows.totals(written.after.values())
     return {
         "inserted": len(new),
         "updated": sum(before[each] != written.after[each] for each in set(before) - gone),
@@ -167,10 +187,10 @@ def figures(entry: Entry | None, plan: Any, written: Written) -> dict[str, Any]:
         "source_rows": written.source_rows,
         "hourly_rows": None,
         "computed_rows": rows.message_count(written.source),
-        "computed_states": states(written.source),
+        "computed_states": states(written.source, rows.totals(written.source.values())),
         "stored_rows": len(written.after),
-        "totals": rows.totals(written.after.values()),
-        "states": states(written.after),
+        "totals": totals,
+        "states": states(written.after, totals),
         "checksum": checksum(frozenset(written.after.items())),
         "checksum_before": checksum(frozenset(before.items())) if plan.is_verified else None,
         "kept_rows": sum(messages for messages, _ in written.kept.values()),
@@ -178,9 +198,8 @@ def figures(entry: Entry | None, plan: Any, written: Written) -> dict[str, Any]:
     }
 
 
-def states(found: Rows) -> dict[str, int]:
+def states(found: Rows, totals: Mapping[str, int]) -> dict[str, int]:
     nobody = found[NOBODY].messages if NOBODY in found else 0
-    totals = rows.totals(found.values())
     return {"unattributed": nobody, "unmetered": totals["unmetered"], "refused": totals["refused"]}
 
 
