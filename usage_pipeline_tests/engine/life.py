@@ -17,7 +17,7 @@ from usage_pipeline_tests.derived.oracle import (
     State,
     Why,
 )
-from usage_pipeline_tests.derived.rows import Answer, Owner, Rows, Usage
+from usage_pipeline_tests.derived.rows import Answer, Owner, Rows, Usage, message_count
 from usage_pipeline_tests.derived.rungs import GRAINS, Ladder, Period
 from usage_pipeline_tests.engine.pure import Change, Engine, Outcome, held
 
@@ -165,11 +165,13 @@ class Life:
         nights = 0
         while self._settles():
             nights += 1
-            self.require(nights < 4, "still due", [self.oracle.due(grain) for grain in GRAINS])
+            due = [self.oracle.due(grain) for grain in GRAINS]
+            self.require(nights < 4, "what is due", "every night", due, "nothing")
         for period in self._periods():
             is_out = self.oracle.standing(period) in (Standing.EMPTY, Standing.PRUNED)
-            is_done = is_out or self.oracle.state(period) is State.SEALED
-            self.require(is_done or not self.oracle.is_over(period), f"{period} never seals")
+            state = self.oracle.state(period)
+            is_done = is_out or state is State.SEALED or not self.oracle.is_over(period)
+            self.require(is_done, "the state in the end", period, state, State.SEALED)
 
     def _settles(self) -> bool:
         """Whether a night finds more to do than what happened lately."""
@@ -199,28 +201,25 @@ class Life:
     def _says_the_same(
         self, period: Period, found: Outcome, wanted: Said | Why, missing: Sequence[Period]
     ) -> None:
-        self.require(
-            found.is_refused is isinstance(wanted, Why), f"whether {period} runs", found.said, wanted
-        )
+        self.require(found.is_refused is isinstance(wanted, Why), "refused", period, found.said, wanted)
         if isinstance(wanted, Said):
             word = "computed" if found.ledger else LEFT.get(found.said)
-            self.require(word == wanted.word, f"what is said of {period}", found.said, wanted)
+            self.require(word == wanted.word, "what is said", period, found.said, wanted)
         else:
-            self.require(REASONS.get(found.said) is wanted, f"why not {period}", found.said, wanted)
+            self.require(REASONS.get(found.said) is wanted, "why not", period, found.said, wanted)
         if wanted is Why.IS_MISSING:
-            self.require(found.periods == tuple(missing), f"named of {period}", found.periods, missing)
+            self.require(found.periods == tuple(missing), "what is named", period, found.periods, missing)
 
     def _holds_the_same(self, period: Period, found: Outcome, restated: Sequence[Restated]) -> None:
         wanted = held(self.oracle.entries[period])
-        assert found.ledger
-        for name, mine, right in zip(wanted._fields, found.ledger, wanted, strict=True):
-            self.require(mine == right, f"{name} of {period}", mine, right)
+        for name, mine, right in zip(wanted._fields, found.ledger or (), wanted, strict=True):
+            self.require(mine == right, name, period, mine, right)
         changes = frozenset(Change(each.period, each.user, each.before, each.after) for each in restated)
-        self.require(found.restated == changes, f"restatements of {period}", found.restated, changes)
+        self.require(found.restated == changes, "restatements", period, found.restated, changes)
         if wanted.source_rows is not None:
             books = wanted.source_rows + sum(messages for messages, _ in wanted.kept.values())
-            stored = sum(row.messages for row in wanted.rows.values())
-            self.require(stored == books, f"books of {period}", stored, books)
+            stored = message_count(wanted.rows)
+            self.require(stored == books, "books", period, stored, books)
 
     def _never_shrinks(self, period: Period, before: Entry | None) -> None:
         """A sealed one, but where a loss was accepted: in it, or in what it is made from."""
@@ -232,12 +231,12 @@ class Life:
         after = self.oracle.entries[period].rows
         for user, row in before.rows.items():
             is_there = user in after and after[user].holds_no_less_than(row)
-            self.require(is_there, f"sealed {period}, user {user.int}", after.get(user), row)
+            self.require(is_there, f"user {user.int} of a sealed period", period, after.get(user), row)
 
-    def require(self, is_so: object, what: str, found: object = None, wanted: object = None) -> None:
+    def require(self, is_so: object, what: str, of: object, found: object, wanted: object) -> None:
         if not is_so:
             story = "\n".join(f"  {line}" for line in self.told)
-            raise Broken(f"{what}\n  found  {found}\n  wanted {wanted}\nafter\n{story}")
+            raise Broken(f"{what} of {of}\n  found  {found}\n  wanted {wanted}\nafter\n{story}")
 
 
 def noon(day: date) -> datetime:

@@ -15,7 +15,7 @@ from usage_pipeline_tests.engine.life import CONVERSATIONS, DAY, FIVE, SMALL, US
 from usage_pipeline_tests.engine.pure import Engine, held
 
 STEPS: Final = 40
-REAL_EVERY: Final = 10
+REAL_EVERY: Final = 9
 """One life in so many has the calendar of everybody."""
 SETTLES_EVERY: Final = 8
 USAGES: Final = (
@@ -134,7 +134,7 @@ def _run_twice(life: Life, a: int, b: int, c: int) -> None:
     life.do(period)
     after = life.oracle.entries.get(period)
     is_same = before is after or (before and after and held(before) == held(after))
-    life.require(is_same, f"{period}, run twice", after, before)
+    life.require(is_same, "the second run", period, after, before)
 
 
 def _run_range(life: Life, a: int, b: int, c: int) -> None:
@@ -202,11 +202,8 @@ def play(engine: Engine, seed: int, steps: Sequence[Step]) -> None:
 
 def failing(engine: Engine, seed: int) -> Broken | None:
     """The failure of the life of this seed, told by the shortest life that still fails."""
-    try:
-        play(engine, seed, written(seed))
-    except Broken:
-        return shortest(engine, seed, written(seed))
-    return None
+    steps = written(seed)
+    return shortest(engine, seed, steps) if broken(engine, seed, steps) else None
 
 
 def shortest(engine: Engine, seed: int, steps: list[Step]) -> Broken:
@@ -216,20 +213,20 @@ def shortest(engine: Engine, seed: int, steps: list[Step]) -> Broken:
         place = 0
         while place < len(steps):
             fewer = steps[:place] + steps[place + size :]
-            if _broken(engine, seed, fewer):
+            if broken(engine, seed, fewer):
                 steps = fewer
             else:
                 place += size
-    broken = _broken(engine, seed, steps)
-    assert broken
-    return broken
+    found = broken(engine, seed, steps)
+    assert found
+    return found
 
 
-def _broken(engine: Engine, seed: int, steps: Sequence[Step]) -> Broken | None:
+def broken(engine: Engine, seed: int, steps: Sequence[Step]) -> Broken | None:
     try:
         play(engine, seed, steps)
-    except Broken as broken:
-        return broken
+    except Broken as found:
+        return found
     return None
 
 

@@ -5,8 +5,7 @@ from typing import Final
 import pytest
 
 from usage_pipeline_tests.engine.faults import FAULTS, Fault
-from usage_pipeline_tests.engine.life import Broken
-from usage_pipeline_tests.engine.lives import play, written
+from usage_pipeline_tests.engine.lives import broken, written
 
 ENOUGH: Final = 1000  # lives, and each fault without a story is told within them
 
@@ -19,6 +18,4 @@ def test_a_fault_is_told(fault: Fault) -> None:
         with pytest.raises(AssertionError):
             fault.story(engine)
         return
-    with pytest.raises(Broken):
-        for seed in range(ENOUGH):
-            play(engine, seed, written(seed))
+    assert any(broken(engine, seed, written(seed)) for seed in range(ENOUGH))
