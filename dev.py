@@ -23,11 +23,14 @@ PYTHON = str(PROGRAMS / "python")
 STAMP = "installed"
 RUNTIME, DEV, PROJECT = FILES = "requirements.lock", "requirements-dev.lock", "pyproject.toml"
 MODULES = {"soak": "usage_pipeline_tests.soak", "bench": "benchmarks"}
+ALL = "usage_pipeline_tests.everything"
+QUICK = ["-n", "auto", "-m", "not stack and not slow"]
 CHECKS = {"lint": "ruff check .", "format": "ruff format --check .", "types": "mypy"}
 HELP = """usage: python3 dev.py VERB [ARGUMENTS]
 
   python3 dev.py demo          the whole stack with demo data; Ctrl-C stops it
-  python3 dev.py test          lint, format, types, then every test
+  python3 dev.py test          lint, format, types, then the tests that take five minutes
+  python3 dev.py test --all    the checks, then every test on every server that is installed: an hour
   python3 dev.py test ARGS     pytest with these arguments
   python3 dev.py soak          thousands of random histories of runs, on every core (--help)
   python3 dev.py bench         how fast, beside what one would use instead (--help)
@@ -217,16 +220,19 @@ def typed() -> str:
 
 
 def test(arguments: "list[str]") -> None:
-    """Each check in turn, up to the first that fails; then the tests."""
+    """Each check in turn, up to the first that fails; then the tests. With other arguments, pytest alone."""
     os.chdir(str(ROOT))
-    for name, line in () if arguments else CHECKS.items():
+    is_all = arguments == ["--all"]
+    for name, line in CHECKS.items() if is_all or not arguments else ():
         say(f"{name}: {line}")
         program, *rest = line.split()
         code = subprocess.call([str(PROGRAMS / program), *rest])
         if code:
             sys.exit(code)
-    command = ["pytest", *(arguments or ["-n", "auto"])]
-    say("tests: " + " ".join(command))
+    if is_all:
+        run_module(ALL, [])
+    command = ["pytest", *(arguments or QUICK)]
+    say("tests: " + shlex.join(command))
     become([str(PROGRAMS / command[0]), *command[1:]])
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from usage_pipeline_tests.stack import ROOT, Done
+from usage_pipeline_tests.stack import ROOT, Done, heeding_interrupts
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Pod:
         with (self.folder / "said.log").open("ab") as log:
             process = subprocess.Popen(
                 self.command(*words), cwd=self.typed_in, env=self.given(**more),
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=heeding_interrupts,
             )  # fmt: skip
         try:
             yield process

@@ -11,10 +11,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
+
+import yaml
 
 from usage_pipeline.warehouse import embedded
 
 ROOT = Path(__file__).parent.parent
+MONITORING_SECONDS: Final = 2
+"""From one look of Dagster at its runs to the next."""
+QUEUE: Final = {
+    "module": "dagster", "class": "QueuedRunCoordinator", "config": {"dequeue_interval_seconds": 1}
+}  # fmt: skip
+RETRIES: Final = {"DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "1"}
+"""Dagster's own wait before it sees that a run failed and is to be tried again."""
 _LEFT_OUT = (".git", ".venv", ".usage", ".env", "__pycache__", "*_cache", "usage_pipeline_tests", "docs")
 
 
@@ -65,7 +75,8 @@ class Checkout:
     def environment(self, **more: str) -> dict[str, str]:
         """Nothing of the caller's but what programs need to start; the copy goes before the installed one."""
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
-        return {**kept, "HOME": str(self.folder), "PYTHONPATH": str(self.folder), **more}
+        ours = {"HOME": str(self.folder), "PYTHONPATH": str(self.folder), **RETRIES}
+        return {**kept, **ours, **more}
 
     def usage_pipeline(self, *words: str, seconds: float = 120, **more: str) -> Done:
         """One verb of ours, to its end."""
@@ -156,6 +167,16 @@ def checked_out(prefix: str) -> Iterator[Checkout]:
 
 
 def copy(folder: Path) -> Checkout:
-    """Copy what a clone would hold, short of the tests."""
+    """Copy what a clone would hold, short of the tests; its daemon looks often."""
     shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*_LEFT_OUT), dirs_exist_ok=True)
+    file = folder / "usage_pipeline" / "cli" / "dagster.yaml"
+    settings = yaml.safe_load(file.read_text(encoding="utf-8"))
+    settings["run_monitoring"]["poll_interval_seconds"] = MONITORING_SECONDS
+    settings["run_coordinator"] = QUEUE
+    file.write_text(yaml.safe_dump(settings), encoding="utf-8")
     return Checkout(folder)
+
+
+def heeding_interrupts() -> None:
+    """A suite that runs in a shell's background hands on that interrupts are ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -75,6 +75,8 @@ def anywhere(request: pytest.FixtureRequest, deployed: Pod) -> Pod:
     return deployed
 
 
+@pytest.mark.stack
+@pytest.mark.sql
 def test_an_instance_of_an_operators(anywhere: Pod) -> None:
     """Definitions load, a range, a backfill and its checks run, on variables alone and without a trace."""
     before, file = anywhere.files(), anywhere.dagster_home / "dagster.yaml"
@@ -271,6 +273,8 @@ def test_a_daemon_of_theirs_is_not_joined_by_a_second(deployed: Pod, verbs: Verb
     assert "that of your own instance" in found.out
 
 
+@pytest.mark.stack
+@pytest.mark.sql
 def test_what_a_verb_changes_shows_there_too(deployed: Pod, chat: Chat) -> None:
     """Else its page would show the numbers of before; nothing but the switch is written beside it."""
     asked = ("--from", str(DAYS[1]), "--to", str(DAYS[1]))

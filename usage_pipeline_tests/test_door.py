@@ -12,6 +12,8 @@ import pytest
 from packaging.requirements import Requirement
 
 from benchmarks.peers import dbt, sqlmesh
+from usage_pipeline_tests import everything
+from usage_pipeline_tests.servers import Kind
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNTIME, DEV = "requirements.lock", "requirements-dev.lock"
@@ -307,8 +309,23 @@ def test_hints_can_repeat_what_was_typed(checkout: Checkout) -> None:
 
 def test_the_checks_run_in_order_before_the_tests(checkout: Checkout) -> None:
     done = checkout.run("test")
-    assert done.stdout.splitlines() == ["ruff check .", "ruff format --check .", "mypy ", "pytest -n auto"]
+    checks = ["ruff check .", "ruff format --check .", "mypy "]
+    assert done.stdout.splitlines() == [*checks, "pytest -n auto -m not stack and not slow"]
     assert "types: mypy\n" in done.stderr
+    (checkout.folder / "usage_pipeline_tests").mkdir()
+    (checkout.folder / "usage_pipeline_tests" / "everything.py").write_text("print('everything')")
+    assert checkout.run("test", "--all").stdout.splitlines() == [*checks, "everything"]
+
+
+def test_all_is_every_test_on_every_server() -> None:
+    """A test that no tier runs is no test."""
+    kinds = [Kind(version, way) for version in ("18", "15") for way in ("socket", "tcp")]
+    first, second, *elsewhere = everything.sessions(kinds)
+    assert (first[-1], second[-1]) == ("not stack", "stack")
+    assert {tuple(each[-2:]) for each in elsewhere} == {
+        ("--postgres=18", "--over=tcp"), ("--postgres=15", "--over=socket"), ("--postgres=15", "--over=tcp"),
+    }  # fmt: skip
+    assert all(each[2:4] == ["-m", "sql"] for each in elsewhere)
 
 
 def test_the_first_failing_check_ends_the_tests(checkout: Checkout) -> None:

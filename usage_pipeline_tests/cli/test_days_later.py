@@ -20,7 +20,7 @@ from usage_pipeline_tests.conftest import cloned
 from usage_pipeline_tests.factories import set_policy
 from usage_pipeline_tests.stack import ROOT, Done
 
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.stack
 DAYS = 20
 READING = """
 import sys

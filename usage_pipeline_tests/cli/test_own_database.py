@@ -85,6 +85,8 @@ def refused(done: Done, code: int, *words: str) -> None:
     assert done.out == ""
 
 
+@pytest.mark.stack
+@pytest.mark.sql
 def test_from_nothing_to_a_number(checkout: Checkout, server: Server, theirs: str) -> None:
     """The whole way on a database of one's own, twice: the second time nothing changes."""
     own = Own(checkout, server, theirs)
@@ -243,7 +245,7 @@ def stored(own: Own) -> dict[str, tuple[int, int, int]]:
     return {row[0]: row[1:] for row in rows}
 
 
-@pytest.mark.once
+@pytest.mark.stack
 def test_every_grain_at_once(checkout: Checkout, server: Server) -> None:
     """One command is one backfill, whatever it holds: a run an asset, the finest first."""
     with cloned(server, TEMPLATE) as name:

@@ -206,12 +206,13 @@ def told_last(demo: Demo, asset: str, count: int) -> dict[str, tuple[str, dict[s
 def test_every_grain_at_once_is_one_green_run_each(demo: Demo) -> None:
     """Four hundred days, four grains, one button: from nothing the same numbers, then nothing is written.
 
-    The second launch follows the first a grain behind: Dagster's daemon takes half a minute a grain.
+    The second launch follows when the years are left: Dagster's daemon takes half a minute a grain, and on a
+    busy machine the runs of the same grain would meet.
     """
     before = numbers(demo)
     empty(demo)
     first = demo.launch(EVERY_DAY, *GRAINS)
-    demo.wait(first, lambda found: any(run["status"] == "SUCCESS" for run in found["runs"]))
+    demo.wait(first, lambda found: [run["status"] for run in found["runs"]].count("SUCCESS") >= 3)
     second = demo.launch(EVERY_DAY, *GRAINS)
     assert len(green_runs(demo.ended(first))) == 4
     assert numbers(demo) == before, "a launch stores what the command stored"

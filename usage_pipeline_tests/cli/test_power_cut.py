@@ -28,7 +28,7 @@ pytestmark = pytest.mark.stack
 TODAY: Final = datetime.now(UTC).date()
 DAYS: Final = [TODAY - timedelta(days=number) for number in range(6, 0, -1)]
 HALTED: Final = DAYS[1]
-DAEMON_LOOKS_AFTER: Final = 15  # seconds; `dagster.yaml` has it look every 10
+DAEMON_LOOKS_AFTER: Final = 3 * stack.MONITORING_SECONDS
 
 
 @dataclass(frozen=True)

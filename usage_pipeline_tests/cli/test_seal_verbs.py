@@ -472,7 +472,7 @@ def test_the_horizon_waits_for_the_runs_at_work(
     assert typed("sources", "horizon", "2026-01-01").code == 0
 
 
-@pytest.mark.once
+@pytest.mark.stack
 def test_dagsters_page_shows_what_a_verb_changed(server: Server) -> None:
     """It would show the old numbers until the next run, which a sealed period may never have."""
     yesterday = datetime.now(UTC).date() - timedelta(days=1)

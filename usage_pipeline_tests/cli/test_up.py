@@ -215,11 +215,6 @@ def test_what_init_refuses(checkout: Checkout, server: Server, bare_database: st
     assert not (checkout.folder / ".env").exists()
 
 
-def heeding_interrupts() -> None:
-    """A suite that runs in a shell's background hands on that interrupts are ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 def test_an_interrupted_init_keeps_the_password(checkout: Checkout) -> None:
     """The line that says how to go on is the one that is copied into tickets."""
     with socket.socket() as silent:
@@ -230,7 +225,7 @@ def test_an_interrupted_init_keeps_the_password(checkout: Checkout) -> None:
             [sys.executable, "-m", "usage_pipeline", "init", "--database-url", url],
             cwd=checkout.folder, env=checkout.environment(), stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            preexec_fn=heeding_interrupts,
+            preexec_fn=stack.heeding_interrupts,
         ) as process:  # fmt: skip
             connection, _ = silent.accept()
             with connection:

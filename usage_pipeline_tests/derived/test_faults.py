@@ -15,7 +15,7 @@ from usage_pipeline_tests.derived import stories
 from usage_pipeline_tests.derived.machine import Aged, Anything, InTime, Runs, histories
 from usage_pipeline_tests.derived.world import World, opened
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.slow]
 ENOUGH: Final = 100  # histories, and each fault below is told within them
 
 

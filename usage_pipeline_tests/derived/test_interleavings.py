@@ -147,6 +147,7 @@ def test_two_that_ran_before(world: World, pair: str) -> None:
     assert play_all(world, *PAIRS[pair], seeds=range(12) if pair in FREE else ()) >= 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("now", [CURRENT, SEALING], ids=["current", "sealing"])
 @pytest.mark.parametrize("pair", PAIRS)
 def test_two_in_the_current_month_and_two_that_seal(world: World, pair: str, now: datetime) -> None:

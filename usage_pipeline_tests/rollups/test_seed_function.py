@@ -87,7 +87,7 @@ def recorded(connection: psycopg.Connection, grain: Grain, day: date = DAY) -> A
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("computed_before", [False, True])
+@pytest.mark.parametrize("computed_before", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_every_user_of_the_story_at_every_grain(server: Server, computed_before: bool) -> None:
     """Two ways to one number would sooner or later be two numbers."""
     first, last = date(2026, 2, 25), date(2026, 3, 4)
