@@ -23,6 +23,7 @@ from usage_pipeline_tests import stack
 from usage_pipeline_tests.conftest import TEMPLATE, cloned
 from usage_pipeline_tests.factories import Chat, set_clock, set_policy
 from usage_pipeline_tests.stack import Checkout, Done
+from usage_pipeline_tests.verbs import Verbs
 
 TODAY = datetime.now(UTC).date()
 YESTERDAY = datetime.combine(TODAY - timedelta(days=1), datetime.min.time(), UTC)
@@ -47,17 +48,16 @@ def theirs(server: Server) -> Iterator[str]:
 
 
 class Own:
-    """Verbs on one database."""
+    """Verbs on one database: in a checkout's processes, or, but for a backfill, in the test's own."""
 
-    def __init__(self, checkout: Checkout, server: Server, database: str) -> None:
-        self.checkout, self.server, self.database = checkout, server, database
+    def __init__(self, typed: Checkout | Verbs, server: Server, database: str) -> None:
+        self.type = typed.usage_pipeline if isinstance(typed, Checkout) else typed
+        self.server, self.database = server, database
         self.start = "2026-01-01"
 
     def __call__(self, *words: str) -> Done:
         url = self.server.url(self.database).set(drivername="postgresql")
-        return self.checkout.usage_pipeline(
-            *words, USAGE_DATABASE_URL=url.render_as_string(), USAGE_START=self.start
-        )
+        return self.type(*words, USAGE_DATABASE_URL=url.render_as_string(), USAGE_START=self.start)
 
     def begin(self, first_day: date) -> None:
         """In the database and in these settings; the grace is the usual one."""
@@ -164,15 +164,15 @@ def test_a_source_that_is_not_whole(checkout: Checkout, server: Server) -> None:
             assert connection.execute("select count(*) from usage.rollup_ledger").fetchone() == (0,)
 
 
-def test_a_database_without_a_source(checkout: Checkout, server: Server, bare_database: str) -> None:
-    own = Own(checkout, server, bare_database)
+def test_a_database_without_a_source(verbs: Verbs, server: Server, bare_database: str) -> None:
+    own = Own(verbs, server, bare_database)
     for words in (("migrate", "apply"), ("sources",)):
         refused(own(*words), 1, "no source of tokens")
     with own.connect() as connection:
         assert connection.execute("select to_regnamespace('usage')").fetchone() == (None,)
 
 
-def test_a_url_that_leads_nowhere_keeps_its_password(checkout: Checkout) -> None:
+def test_a_url_that_leads_nowhere_keeps_its_password(verbs: Verbs, tmp_path: Path) -> None:
     """A password in an error ends up in a log, a ticket, a screenshot."""
     for url in (
         "mysql://u:pa55word@127.0.0.1/d",
@@ -181,20 +181,20 @@ def test_a_url_that_leads_nowhere_keeps_its_password(checkout: Checkout) -> None
         "postgresql://u:pa55word@127.0.0.1:port/d",
         "pa55word",
     ):
-        done = checkout.usage_pipeline("usage", "tokens", USAGE_DATABASE_URL=url)
+        done = verbs("usage", "tokens", USAGE_DATABASE_URL=url)
         refused(done, 1 if ":1/" in url and "55@" not in url else 2, "USAGE_DATABASE_URL")
         assert "pa55" not in done.said
-    nowhere = str(checkout.folder / "nowhere")
-    refused(checkout.usage_pipeline("usage", "tokens", USAGE_HOME=nowhere), 1, "there is no stack", "demo")
+    nowhere = str(tmp_path / "nowhere")
+    refused(verbs("usage", "tokens", USAGE_HOME=nowhere), 1, "there is no stack", "demo")
     assert not Path(nowhere).exists()
 
 
-def test_help_and_mistyped_verbs(checkout: Checkout) -> None:
-    helped = checkout.usage_pipeline("--help")
+def test_help_and_mistyped_verbs(verbs: Verbs) -> None:
+    helped = verbs("--help")
     assert helped.code == 0
     assert "Examples:" in helped.out
     for words in (("nonsense",), ("usage", "tokens", "--from", "2026-02-30"), ("backfill", "tokens_daily")):
-        done = checkout.usage_pipeline(*words)
+        done = verbs(*words)
         assert done.code == 2
         assert len(done.said.splitlines()) == 1
         assert "--help" in done.said
@@ -286,7 +286,7 @@ def test_every_grain_at_once(checkout: Checkout, server: Server) -> None:
         assert changed.count("+1 answers  +15 tokens") == 3
 
 
-@pytest.mark.once
+@pytest.mark.stack
 def test_what_is_gone_from_the_source_is_told(checkout: Checkout, server: Server) -> None:
     """A number that no longer agrees with the chat looks like a mistake, unless it says why."""
     with cloned(server, TEMPLATE) as name:
@@ -307,7 +307,7 @@ def test_what_is_gone_from_the_source_is_told(checkout: Checkout, server: Server
         )
 
 
-@pytest.mark.once
+@pytest.mark.stack
 def test_a_period_that_lacks_its_days(checkout: Checkout, server: Server) -> None:
     """A month of some of its days looks like one that is whole: it is refused, and the command does help."""
     with cloned(server, TEMPLATE) as name:
@@ -372,6 +372,8 @@ def read_until(terminal: int, words: str | None) -> str:
     return said.decode()
 
 
+@pytest.mark.stack
+@pytest.mark.sql
 def test_a_clock_that_is_behind_the_data(checkout: Checkout, server: Server) -> None:
     """By a wrong clock a day is empty, or complete, that is neither."""
     with cloned(server, TEMPLATE) as name:
@@ -391,6 +393,8 @@ def test_a_clock_that_is_behind_the_data(checkout: Checkout, server: Server) -> 
         assert "is read up to" in own("usage", "tokens", "--from", "yesterday", "--to", "yesterday").said
 
 
+@pytest.mark.stack
+@pytest.mark.sql
 def test_a_range_is_what_was_asked_for(checkout: Checkout, server: Server) -> None:
     """A range that is cut without a word gives another number than the one that was asked for."""
     with cloned(server, TEMPLATE) as name:
