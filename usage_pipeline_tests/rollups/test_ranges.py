@@ -121,6 +121,7 @@ def days_of(asked: Sequence[tuple[date, date]]) -> set[date]:
     return {one.start.date() for first, last in asked for one in windows(Grain.DAILY, first, last)}
 
 
+@pytest.mark.slow
 @settings(
     max_examples=25,
     derandomize=True,
