@@ -11,7 +11,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from usage_pipeline_tests.stack import ROOT, Done, heeding_interrupts
+from usage_pipeline_tests.stack import PATIENCE, ROOT, Done, heeding_interrupts
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Pod:
         }  # fmt: skip
         return {**kept, **ours, **self.environment, **more}
 
-    def __call__(self, *words: str, seconds: float = 120, **more: str) -> Done:
+    def __call__(self, *words: str, seconds: float = PATIENCE, **more: str) -> Done:
         """One module of Python to its end, with these words: `usage_pipeline` or one of Dagster's."""
         done = subprocess.run(
             self.command(*words), cwd=self.typed_in, env=self.given(**more), stdin=subprocess.DEVNULL,

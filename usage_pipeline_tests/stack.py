@@ -18,6 +18,8 @@ import yaml
 from usage_pipeline.warehouse import embedded
 
 ROOT = Path(__file__).parent.parent
+PATIENCE: Final = 300
+"""Seconds until something hangs: stacks stand side by side, and a core is shared by several."""
 MONITORING_SECONDS: Final = 2
 """From one look of Dagster at its runs to the next."""
 QUEUE: Final = {
@@ -78,14 +80,14 @@ class Checkout:
         ours = {"HOME": str(self.folder), "PYTHONPATH": str(self.folder), **RETRIES}
         return {**kept, **ours, **more}
 
-    def usage_pipeline(self, *words: str, seconds: float = 120, **more: str) -> Done:
+    def usage_pipeline(self, *words: str, **more: str) -> Done:
         """One verb of ours, to its end."""
-        return self.run([sys.executable, "-m", "usage_pipeline", *words], seconds, **more)
+        return self.run([sys.executable, "-m", "usage_pipeline", *words], **more)
 
-    def run(self, command: list[str], seconds: float = 120, **more: str) -> Done:
+    def run(self, command: list[str], **more: str) -> Done:
         done = subprocess.run(
             command, cwd=self.folder, env=self.environment(**more),
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=seconds, check=False,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
         return Done(done.returncode, done.stdout, done.stderr)
 
@@ -131,7 +133,7 @@ class Started:
     def said(self) -> str:
         return self.log.read_text(errors="replace")
 
-    def standing(self, seconds: float = 120) -> str:
+    def standing(self, seconds: float = PATIENCE) -> str:
         """What it says once it stands."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.process.poll() is None:

@@ -38,7 +38,7 @@ def typed(checkout: Checkout, server: Server, command: str, **given: str) -> Don
     paths = f"{server.programs / 'bin'}{os.pathsep}{os.environ['PATH']}"
     verb = f"{shlex.quote(sys.executable)} -m usage_pipeline"
     words = ["sh", "-c", re.sub(r"^python3 dev\.py", verb, command)]
-    return checkout.run(words, 120, PATH=paths, **given)
+    return checkout.run(words, PATH=paths, **given)
 
 
 @pytest.mark.stack

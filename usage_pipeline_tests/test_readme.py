@@ -86,9 +86,9 @@ def test_own_database_of_the_readme(server: Server) -> None:
                 up = own.start("up", "--no-open", **given)
                 up.standing()
                 continue
-            done = own.run(words_of(command), 60, **given)
+            done = own.run(words_of(command), **given)
             while "was not heard of yet" in done.out:  # the daemon says so itself after some seconds
-                done = own.run(words_of(command), 60, **given)
+                done = own.run(words_of(command), **given)
             assert done.code == 0, f"{command}\n{done.out}\n{done.said}"
         assert up.end() == 0
         assert own.processes() == {}

@@ -13,7 +13,7 @@ from psycopg import sql
 
 from usage_pipeline.cli import graphql
 from usage_pipeline_tests.cli.test_up import facts, verb
-from usage_pipeline_tests.stack import Checkout, Started
+from usage_pipeline_tests.stack import PATIENCE, Checkout, Started
 
 _RUNS: Final = "{ runsOrError(limit: 20) { ... on Runs { results { runId status tags { key value } } } } }"
 _LAUNCH: Final = (
@@ -83,7 +83,7 @@ def halted(superuser: psycopg.Connection, rollup: str, day: date) -> Iterator[Ca
             superuser.execute("select pg_advisory_unlock(1)")
 
 
-def until(look: Callable[[], bool], seconds: float = 120) -> None:
+def until(look: Callable[[], bool], seconds: float = PATIENCE) -> None:
     deadline = time.monotonic() + seconds
     while not look():
         assert time.monotonic() < deadline

@@ -35,7 +35,7 @@ def checkout() -> Iterator[Checkout]:
 
 def greeting(log: Path, process: subprocess.Popen[bytes]) -> str:
     """What the demo says once it stands."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + stack.PATIENCE
     while time.monotonic() < deadline and process.poll() is None:
         if "Ctrl-C stops everything" in (text := log.read_text()):
             return text
@@ -83,7 +83,7 @@ def test_a_demo_from_its_first_start_to_its_last(checkout: Checkout) -> None:
             assert len(second.said.splitlines()) == 1
         finally:
             process.send_signal(signal.SIGTERM)
-            code = process.wait(30)
+            code = process.wait(stack.PATIENCE)
     assert code == 0
     assert checkout.processes() == {}
     foreign.unlink()

@@ -158,7 +158,7 @@ def test_two_users_at_once(two_users: list[Somebody]) -> None:
     python = python_for(two_users)
     before = temporary_folders()
     demos = [each.start(python) for each in two_users]
-    said = [demo.communicate(timeout=180)[1] for demo in demos]
+    said = [demo.communicate(timeout=2 * stack.PATIENCE)[1] for demo in demos]
     assert [demo.returncode for demo in demos] == [0, 0], said
     assert all("All verified" in each for each in said), said
     assert all(each.checkout.processes() == {} for each in two_users)

@@ -26,6 +26,7 @@ from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests import stack
+from usage_pipeline_tests.cli.own_stack import halted, until
 from usage_pipeline_tests.conftest import drop_database, migrate
 from usage_pipeline_tests.stack import Checkout, Done
 
@@ -72,7 +73,7 @@ class Application:
         }
 
     def __call__(self, *words: str) -> Done:
-        return self.checkout.usage_pipeline(*words, seconds=120, **self.environment)
+        return self.checkout.usage_pipeline(*words, **self.environment)
 
     def take(self, seconds: float) -> None:
         """From now on a day takes so long."""
@@ -146,7 +147,7 @@ class Application:
 
     def wait_for(self, days: int, process: "subprocess.Popen[str]") -> None:
         """Return once so many days are computed."""
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + stack.PATIENCE
         while len(self.ledger()) < days:
             assert process.poll() is None, process.communicate()[1]
             assert time.monotonic() < deadline
@@ -183,7 +184,7 @@ def break_it(application: Application, days: int, how: Callable[["subprocess.Pop
             application.wait_for(len(application.ledger()) + days, process)
             time.sleep(random.uniform(0, 0.1))  # noqa: S311 - anywhere within a day's work
             how(process)
-            return process.communicate(timeout=60)[1]
+            return process.communicate(timeout=stack.PATIENCE)[1]
         finally:
             process.kill()
 
@@ -331,16 +332,20 @@ def test_ended_by_ctrl_c_it_goes_on_too(application: Application) -> None:
 def test_the_same_command_beside_itself_says_who_runs(application: Application) -> None:
     """Two of one range would do everything twice and call it one backfill."""
 
-    def beside(process: "subprocess.Popen[str]") -> None:
-        done = application(*COMMAND)
-        assert done.code == 4, done.said
-        assert "of this range is running already" in done.said
-        assert "backfill --list" in done.said
-        shown, *_ = backfills(application)
-        assert shown["state"] == "running"
-
-    application.take(0.4)
-    break_it(application, 1, beside)
+    with application.server.connect(application.database) as superuser, application.start() as process:
+        try:
+            with halted(superuser, "tokens_daily", LAST) as is_halted:
+                until(is_halted)
+                done = application(*COMMAND)
+                assert done.code == 4, done.said
+                assert "of this range is running already" in done.said
+                assert "backfill --list" in done.said
+                shown, *_ = backfills(application)
+                assert shown["state"] == "running"
+            process.communicate(timeout=stack.PATIENCE)
+        finally:
+            process.kill()
+    assert process.returncode == 0
     assert application.stored() == application.expected({FIRST + timedelta(days=n) for n in range(DAYS)})
 
 
@@ -377,7 +382,7 @@ def pid_of(server: Server) -> int:
 
 def until_it_waits(application: Application, process: "subprocess.Popen[str]") -> None:
     """Return once it stands before a lock."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + stack.PATIENCE
     with application.server.connect() as looking:
         while not looking.execute(
             "select from pg_stat_activity where datname = %s and wait_event_type = 'Lock'",

@@ -85,7 +85,7 @@ class Demo:
         return str(launched["backfillId"])
 
     def wait(
-        self, backfill: str, until: Callable[[dict[str, Any]], bool], seconds: float = 240
+        self, backfill: str, until: Callable[[dict[str, Any]], bool], seconds: float = 2 * stack.PATIENCE
     ) -> dict[str, Any]:
         deadline = time.monotonic() + seconds
         while True:
@@ -150,12 +150,12 @@ def running(checkout: Checkout) -> Iterator[Demo]:
         yield Demo(checkout, address_in(log, process))
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(stack.PATIENCE)
 
 
 def address_in(log: Path, process: "subprocess.Popen[bytes]") -> str:
     """Where the page is, once the demo stands."""
-    deadline = time.monotonic() + 180
+    deadline = time.monotonic() + stack.PATIENCE
     while "Ctrl-C stops everything" not in (said := log.read_text()):
         assert process.poll() is None, said
         assert time.monotonic() < deadline, said

@@ -153,7 +153,7 @@ def test_a_typed_backfill(own: Own) -> None:
         assert own.stored() == {"daily": (len(DAYS) - 1, 15 * (len(DAYS) - 1))}
         assert own.listed()["state"] == "interrupted"
         page = launch(address, DAYS[-1])
-        until(lambda: runs(address)[page]["status"] == "SUCCESS", seconds=60)
+        until(lambda: runs(address)[page]["status"] == "SUCCESS")
         assert set(runs(address)) == {first, killed, page}
         done = verb(own.checkout, *command)
         assert done.code == 0, done.said
@@ -175,7 +175,7 @@ def test_a_typed_backfill_that_is_killed_alone(own: Own) -> None:
             (killed,) = set(runs(address)) - {first}
             assert typed.end(signal.SIGKILL) == -signal.SIGKILL
         page = launch(address, HALTED)
-        until(lambda: runs(address)[page]["status"] == "SUCCESS", seconds=90)
+        until(lambda: runs(address)[page]["status"] == "SUCCESS")
         assert runs(address)[killed]["status"] == "FAILURE"
         assert set(runs(address)) == {first, killed, page}
 
@@ -195,7 +195,7 @@ def test_a_backfill_of_the_page(own: Own) -> None:
             cut_power(own.checkout)
     with up(own.checkout) as address:
         assert runs(address)[killed]["status"] == "FAILURE"
-        until(lambda: own_stack.backfill(address, launched)["status"] == "COMPLETED_SUCCESS", seconds=240)
+        until(lambda: own_stack.backfill(address, launched)["status"] == "COMPLETED_SUCCESS")
         failed = [run for run, found in runs(address).items() if found["status"] != "SUCCESS"]
         assert failed == [killed]
         ours = {first, *(each["id"] for each in own_stack.backfill(address, launched)["runs"])}

@@ -492,7 +492,7 @@ def test_dagsters_page_shows_what_a_verb_changed(server: Server) -> None:
                 chat.answer(at=at(each), conversation_id=session.conversation_id)
         week = ("tokens_daily", "tokens_weekly", "--from", str(DAY), "--to", "2026-01-11")
         for asked in (week, ("tokens_daily", *recent)):
-            first = checkout.usage_pipeline("backfill", *asked, seconds=120, **told)
+            first = checkout.usage_pipeline("backfill", *asked, **told)
             assert first.code == 0, first.said
         before = materialized(checkout)
         with server.connect(name, embedded.LOGIN) as connection:
@@ -502,9 +502,7 @@ def test_dagsters_page_shows_what_a_verb_changed(server: Server) -> None:
             ("restate", "tokens_daily", *day, "--reason", "late"),
             ("recalc", "--user", "Ada", *recent),
         ):
-            done = [
-                checkout.usage_pipeline(*words, seconds=120, **told) for _ in range(2)
-            ]  # the second changes nothing
+            done = [checkout.usage_pipeline(*words, **told) for _ in range(2)]  # the second changes nothing
             assert [each.code for each in done] == [0, 0], done
             assert "Dagster" not in done[0].said, done
         assert materialized(checkout)[len(before) :] == [

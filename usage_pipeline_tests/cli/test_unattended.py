@@ -79,11 +79,11 @@ def test_a_real_night(own: tuple[Checkout, psycopg.Connection]) -> None:
         until(lambda: automation(checkout)["last_look"] is not None)
     given = {name: str(value) for name, value in dotenv_values(checkout.folder / ".env").items()}
     given["PYTHONPATH"] = f"{checkout.folder}:{stack.ROOT}"
-    done = checkout.run([sys.executable, "-m", "usage_pipeline_tests.cli.last_look", "24"], 60, **given)
+    done = checkout.run([sys.executable, "-m", "usage_pipeline_tests.cli.last_look", "24"], **given)
     assert done.code == 0, done.said
     days = [(TODAY - timedelta(days=number)).date().isoformat() for number in (2, 1, 0)]
     with up(checkout) as address:
-        until(lambda: done_partitions(address).get("tokens_yearly", []) != [], seconds=300)
+        until(lambda: done_partitions(address).get("tokens_yearly", []) != [])
         until(lambda: all(run["status"] == "SUCCESS" for run in runs(address).values()))
         found = done_partitions(address)
     while found["tokens_daily"].count(days[-1]) > 1:  # a new hour began meanwhile

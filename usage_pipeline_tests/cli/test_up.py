@@ -74,7 +74,7 @@ def bare_url(server: Server, database: str) -> str:
 
 
 def verb(checkout: Checkout, *words: str, **given: str) -> Done:
-    return checkout.run([sys.executable, "-m", "usage_pipeline", *words], 120, **given)
+    return checkout.run([sys.executable, "-m", "usage_pipeline", *words], **given)
 
 
 def facts(done: Done) -> dict[str, dict[str, Any]]:
