@@ -37,7 +37,7 @@ from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.migrations import engine
 from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests import servers
-from usage_pipeline_tests.factories import Chat, set_policy
+from usage_pipeline_tests.factories import Chat, read_test_clock, set_policy
 from usage_pipeline_tests.servers import USUAL, Kind
 from usage_pipeline_tests.verbs import Verbs
 
@@ -149,6 +149,8 @@ def ensure_template(server: Server) -> None:
     with server.connect(TEMPLATE, embedded.LOGIN) as connection:
         loading.create_application(connection)
     migrate(Warehouse(server.url(TEMPLATE)))
+    with server.connect(TEMPLATE) as connection:
+        read_test_clock(connection)
 
 
 def migrate(warehouse: Warehouse, first_day: date = START, grace_days: int = GRACE_DAYS) -> None:

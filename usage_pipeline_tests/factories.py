@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from typing import Final
 from uuid import UUID, uuid4
 
 import psycopg
@@ -104,8 +105,41 @@ def set_policy(connection: Connection, *, first_day: date, grace_days: int, fami
     policy.change(connection, family, first_day=first_day, grace_days=grace_days)
 
 
+CLOCK: Final = """
+create or replace function usage_private.now() returns timestamptz
+language plpgsql stable parallel safe set search_path = pg_catalog, pg_temp
+as $$
+declare
+  instant timestamptz;
+begin
+  if pg_catalog.to_regclass('usage_private.test_clock') is not null then
+    execute 'select clock.instant from usage_private.test_clock clock' into instant;
+  end if;
+  return coalesce(instant, pg_catalog.clock_timestamp());
+end
+$$
+"""
+"""The database's clock as tests have it: the instant in a table, or the time where there is none."""
+PLAIN_CLOCK: Final = """
+create or replace function usage_private.now() returns timestamptz
+language sql stable parallel safe
+as 'select pg_catalog.clock_timestamp()'
+"""
+"""The same as the product has it."""
+
+
+def read_test_clock(connection: psycopg.Connection) -> None:
+    """From now on the database asks a table for the time; the template does already."""
+    is_plain = connection.execute(
+        "select from pg_proc where oid = 'usage_private.now()'::regprocedure and prosrc !~ 'test_clock'"
+    ).fetchall()
+    if is_plain:
+        connection.execute(CLOCK.encode())
+
+
 def set_clock(connection: psycopg.Connection, instant: datetime) -> None:
     """What the database says the time is, from now on; only test databases have this table."""
+    read_test_clock(connection)
     connection.execute("create table if not exists usage_private.test_clock (instant timestamptz)")
     connection.execute("grant select on usage_private.test_clock to public")
     connection.execute("delete from usage_private.test_clock")

@@ -36,6 +36,7 @@ from datetime import UTC, datetime, timedelta
 from usage_pipeline.cli import migrate, program
 from usage_pipeline.periods import clock
 from usage_pipeline.warehouse import embedded
+from usage_pipeline_tests.factories import read_test_clock
 
 days = int(sys.argv.pop(1))
 clock.now = lambda: datetime.now(UTC) - timedelta(days=days)
@@ -44,6 +45,7 @@ apply = migrate.everything
 def everything(found, warehouse):
     apply(found, warehouse)
     with embedded.of(found.home).connect(embedded.DATABASE) as connection:
+        read_test_clock(connection)
         connection.execute(
             "create view usage_private.test_clock as"
             f" select clock_timestamp() - interval '{days} days' as instant;"

@@ -133,7 +133,8 @@ def _kept(job: "Job", fresh: "Sequence[Outcome]") -> Iterator[str]:
     """What sealed periods hold beyond the source: somebody deleted or edited it later."""
     for span in job.spans:
         entries = [each.entry for each in fresh if each.rollup == span.rollup.name]
-        kept, spent = sum(each.kept_rows for each in entries), sum(each.kept_tokens for each in entries)
+        kept = sum(each.kept_rows for each in entries)
+        spent = sum(each.kept_sum("total_tokens") for each in entries)
         if kept > 0 or spent > 0:
             what = f"{kept:,} of the answers" if kept > 0 else f"{spent:,} of the tokens"
             gone = f"{what} counted are gone from the source"

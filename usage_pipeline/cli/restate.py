@@ -231,7 +231,9 @@ def _kept(plan: _Plan) -> tuple[int, int, int]:
         for user, amount in (each.kept or {}).items()
         if user_id is None or user == str(user_id)
     ]
-    messages, tokens = (sum(amount[name] for _, amount in found) for name in ("messages", "tokens"))
+    messages, tokens = (
+        sum(amount[name] for _, amount in found) for name in ("message_count", "total_tokens")
+    )
     return messages, tokens, len({user for user, _ in found})
 
 
@@ -271,11 +273,12 @@ def _tell_followed(outcomes: "Sequence[Outcome]") -> None:
 
 
 def _tell_kept(plan: _Plan, outcomes: "Sequence[Outcome]") -> None:
-    keeping = [each for each in outcomes if each.entry.kept_rows or each.entry.kept_tokens]
+    keeping = [each for each in outcomes if each.entry.kept_rows or each.entry.kept_sum("total_tokens")]
     for name in dict.fromkeys(each.rollup for each in keeping):
         held = [each for each in keeping if each.rollup == name]
         messages = asked.count(sum(each.entry.kept_rows for each in held), "message")
-        amount = f"{messages}, {sum(each.entry.kept_tokens for each in held):,} tokens"
+        tokens = sum(each.entry.kept_sum("total_tokens") for each in held)
+        amount = f"{messages}, {tokens:,} tokens"
         bounds = asked.bounds([each.window for each in held])
         console.narrate(
             f"{name} keeps {amount} that the source no longer has, in {asked.count(len(held), 'period')}: "

@@ -25,7 +25,7 @@ class Standing:
 
     window: Window
     state: str
-    kept: Mapping[str, Mapping[str, int]] | None = None  # by user: messages and tokens beyond the source
+    kept: Mapping[str, Mapping[str, int]] | None = None  # by user: what is stored beyond the source
     is_raw: bool = True
     is_before_horizon: bool = False
     is_lost: bool = False  # open and large, and the source has lost most of it: no run writes that

@@ -72,7 +72,7 @@ OF_DAYS: Final = (
         "the application reports tokens for fewer or more of its answers, or in another form: `$ sources` "
         "counts the answers of the last week by form",
         severity=_WARN,
-        binds={"share": "unmetered_rows"},
+        binds={"share": "unmetered"},
     ),
     Check(
         "unattributed_share",
@@ -81,7 +81,7 @@ OF_DAYS: Final = (
         "their conversations have no session with a user: to compute the day again helps only where such "
         "sessions have arrived since",
         severity=_WARN,
-        binds={"share": "unattributed_rows"},
+        binds={"share": "unattributed"},
     ),
 )
 

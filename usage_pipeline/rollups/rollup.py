@@ -29,7 +29,7 @@ class Outcome:
     @property
     def user_count(self) -> int:
         """Known users with usage; what belongs to nobody stands in one row more."""
-        return self.entry.stored_rows - (self.entry.unattributed_rows > 0)
+        return self.entry.stored_rows - (self.entry.state_count("unattributed") > 0)
 
     @property
     def changed(self) -> int:

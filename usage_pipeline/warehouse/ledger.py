@@ -18,21 +18,28 @@ class Entry:
     state: str
     covered_until: datetime
     source_rows: int
-    unattributed_rows: int
-    total_only_rows: int
-    unmetered_rows: int
-    refused_rows: int
+    states: Mapping[
+        str, int
+    ]  # source rows by what they lack; none of a period that only one unit was read of
     stored_rows: int
     hourly_rows: Sequence[int] | None
     totals: Mapping[str, int]
     checksum: str
     kept_rows: int
-    kept_tokens: int
+    kept: Mapping[str, Mapping[str, int]]  # by unit: what is stored beyond the source, by measure
 
     @classmethod
     def of_nothing(cls, window: Window) -> Self:
         """Of a period that was never computed."""
-        return cls("none", window.start, 0, 0, 0, 0, 0, 0, None, {}, "", 0, 0)
+        return cls("none", window.start, 0, {}, 0, None, {}, "", 0, {})
+
+    def state_count(self, name: str) -> int:
+        """So many source rows are in this state."""
+        return self.states.get(name, 0)
+
+    def kept_sum(self, measure: str) -> int:
+        """What all units keep of a measure beyond the source."""
+        return sum(unit.get(measure, 0) for unit in self.kept.values())
 
 
 def read(connection: Connection, rollup: str, window: Window) -> Entry | None:

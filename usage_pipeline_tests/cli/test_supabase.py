@@ -123,7 +123,7 @@ def tried(project: Project, script: str) -> None:
         connection.execute(script.encode())
         connection.execute("set role usage_writer")
         assert connection.execute("select max(version_num) from usage_private.schema_version").fetchone() == (
-            "0004",
+            "0005",
         )
         counted = "select count(*) from usage.token_events(now() - interval '99 days', now())"
         row = connection.execute(counted.encode()).fetchone()

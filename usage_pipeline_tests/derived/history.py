@@ -22,11 +22,12 @@ from usage_pipeline_tests.derived.oracle import (
     Version,
     Why,
 )
-from usage_pipeline_tests.derived.rows import NOBODY, Answer, Owner
+from usage_pipeline_tests.derived.rows import NOBODY, Answer, Owner, Rows
 from usage_pipeline_tests.derived.rungs import GRAINS, Period
 from usage_pipeline_tests.derived.world import AGENTS, CONVERSATIONS, USERS, Recorded, Stored, World
 
 GRACE: Final = timedelta(days=2)
+GUARD: Final = ("message_count", "conversation_count", "total_tokens")
 OWNERS: Final = {
     CONVERSATIONS[0]: Owner(USERS[0], AGENTS[0]),
     CONVERSATIONS[1]: Owner(USERS[1], None),
@@ -292,13 +293,11 @@ class History:
 
     def _wanted(self, period: Period, entry: Entry) -> tuple[object, ...]:
         source = entry.source
+        states = {} if source is None else _states(source)
         return (
             entry.state, entry.covered_until, entry.sealed_at, entry.source_rows,
-            None if source is None else source[NOBODY].messages if NOBODY in source else 0,
-            None if source is None else sum(row.unmetered for row in source.values()),
-            None if source is None else sum(row.refused for row in source.values()),
-            entry.kept_rows,
-            {str(user): {"messages": kept[0], "tokens": kept[1]} for user, kept in entry.kept.items()},
+            states, entry.kept_rows,
+            {str(user): dict(zip(GUARD, kept, strict=True)) for user, kept in entry.kept.items()},
             {
                 each.first.isoformat(): self._checksums[each.grain, version]
                 for each, version in entry.below.items()
@@ -353,10 +352,19 @@ class History:
             raise AssertionError(f"{what}\n  found  {found}\n  wanted {wanted}\nafter\n{story}")
 
 
+def _states(source: Rows) -> dict[str, int]:
+    """Of its source rows; how many report only a total no stored row says."""
+    return {
+        "unattributed": source[NOBODY].messages if NOBODY in source else 0,
+        "unmetered": sum(row.unmetered for row in source.values()),
+        "refused": sum(row.refused for row in source.values()),
+    }
+
+
 def _found(recorded: Recorded) -> tuple[object, ...]:
     return (
         recorded.state, recorded.covered_until, recorded.sealed_at, recorded.source_rows,
-        recorded.unattributed_rows, recorded.unmetered_rows, recorded.refused_rows, recorded.kept_rows,
+        {name: count for name, count in recorded.states.items() if name != "total_only"}, recorded.kept_rows,
         recorded.kept, recorded.below,
         None if recorded.state == State.PRUNED else (recorded.stored_rows, recorded.checksum),
     )  # fmt: skip

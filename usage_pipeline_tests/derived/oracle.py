@@ -15,7 +15,7 @@ from uuid import UUID
 
 from usage_pipeline.periods.calendar import Grain, midnight
 from usage_pipeline_tests.derived import rows, rungs
-from usage_pipeline_tests.derived.rows import Answer, Owner, Row, Rows
+from usage_pipeline_tests.derived.rows import Answer, Measure, Owner, Row, Rows
 from usage_pipeline_tests.derived.rungs import Ladder, Period
 
 Version = frozenset[tuple[UUID, Row]]
@@ -84,7 +84,7 @@ class Entry:
     source_rows: int | None = None
     source: Rows | None = None
     below: Mapping[Period, Version] = field(default_factory=dict)
-    kept: Mapping[UUID, tuple[int, int]] = field(default_factory=dict)
+    kept: Mapping[UUID, Measure] = field(default_factory=dict)
     sealed_at: datetime | None = None
     recorded: Version | None = None
     """What the last run left, where somebody has altered the rows since."""
@@ -104,7 +104,7 @@ class Entry:
 
     @property
     def kept_rows(self) -> int:
-        return sum(messages for messages, _ in self.kept.values())
+        return sum(messages for messages, *_ in self.kept.values())
 
 
 class Restated(NamedTuple):
@@ -337,7 +337,7 @@ class Oracle:
         if entry and entry.is_altered and not _makes_all_anew(entry, intent, user):
             raise Refused(Why.IS_ALTERED)
         source = self._source(period, reading)
-        kept: Mapping[UUID, tuple[int, int]] = {}
+        kept: Mapping[UUID, Measure] = {}
         if intent is Intent.USER:
             after = {each: row for each, row in before.items() if each != user}
             after.update({each: row for each, row in source.items() if each == user})
@@ -450,10 +450,10 @@ def _touched(entry: Entry | None, covered_until: datetime, after: Rows) -> Entry
 
 def kept_of(
     before: Rows, source: Rows, only: UUID | None, *, keeps: bool
-) -> tuple[dict[UUID, Row], dict[UUID, tuple[int, int]]]:
+) -> tuple[dict[UUID, Row], dict[UUID, Measure]]:
     """A sealed period read from raw: who would lose something stays as stored, and it is said by how much."""
     after: dict[UUID, Row] = {}
-    kept: dict[UUID, tuple[int, int]] = {}
+    kept: dict[UUID, Measure] = {}
     for user in {*before, *source}:
         old, new = before.get(user), source.get(user)
         is_meant = only in (None, user)
@@ -462,8 +462,7 @@ def kept_of(
         if row is not None:
             after[user] = row
         if row != new and (old and old.counts) != (new and new.counts):
-            kept[user] = (
-                (old.messages if old else 0) - (new.messages if new else 0),
-                (old.total if old else 0) - (new.total if new else 0),
-            )
+            messages, conversations, tokens = old.measure if old else (0, 0, 0)
+            fewer = new.measure if new else (0, 0, 0)
+            kept[user] = (messages - fewer[0], conversations - fewer[1], tokens - fewer[2])
     return after, kept

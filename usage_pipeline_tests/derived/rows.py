@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 NOBODY: Final = UUID(int=0)
@@ -37,6 +37,10 @@ class Answer(NamedTuple):
     usage: Usage
 
 
+Measure: TypeAlias = tuple[int, int, int]
+"""Messages, conversations and tokens."""
+
+
 class Row(NamedTuple):
     """One stored row, in the order of its columns; `conversations` only where coarser counts need them."""
 
@@ -61,7 +65,7 @@ class Row(NamedTuple):
         return *self.measure, self.unmetered, self.refused
 
     @property
-    def measure(self) -> tuple[int, int, int]:
+    def measure(self) -> Measure:
         return self.messages, self.conversation_count, self.total
 
 

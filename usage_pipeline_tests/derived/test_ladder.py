@@ -55,7 +55,7 @@ def test_the_ladder_of_the_database_is_this_one(warehouse: Warehouse) -> None:
     """It is written down twice: a rung that only one side knows would be computed by nobody."""
     with warehouse.begin(Role.READER) as connection:
         found = connection.exec_driver_sql(
-            "select rollup, period_type, below, family from usage_private.ladder()"
+            "select rollup, stored_as, below, family from usage_private.ladder()"
         ).fetchall()
     mine = [(step.rollup, f"{step.rollup.family}_{step.below}") for step in LADDER]
     assert [tuple(row) for row in found] == [

@@ -104,7 +104,8 @@ def test_what_its_source_says_takes_its_place_and_is_recorded(
     restate(warehouse, "accept")
     assert look(warehouse, "tokens_daily", "sealed_unchanged", SEALED).passed
     changes = superuser.execute(
-        "select user_id, before ->> 'total_tokens', after ->> 'total_tokens' from usage.restatements"
+        "select (key ->> 'user_id')::uuid, before ->> 'total_tokens', after ->> 'total_tokens'"
+        " from usage.restatements"
     )
     assert changes.fetchall() == [(ADA, "1000", "15")]
 

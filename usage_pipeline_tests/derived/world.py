@@ -62,9 +62,7 @@ class Recorded:
     covered_until: datetime
     sealed_at: datetime | None
     source_rows: int | None
-    unattributed_rows: int | None
-    unmetered_rows: int | None
-    refused_rows: int | None
+    states: Mapping[str, int]
     stored_rows: int
     kept_rows: int
     kept: Mapping[str, Any]
@@ -208,8 +206,8 @@ class World:
 
     def ledger(self) -> dict[Period, Recorded]:
         found = self.postgres.execute(
-            "select rollup, period_start, state, covered_until, sealed_at, source_rows, unattributed_rows,"
-            " unmetered_rows, refused_rows, stored_rows, kept_rows, kept, below, hourly_rows,"
+            "select rollup, period_start, state, covered_until, sealed_at, source_rows, states,"
+            " stored_rows, kept_rows, kept, below, hourly_rows,"
             " (totals ->> 'message_count')::bigint, checksum from usage.rollup_ledger"
         )
         return {
@@ -220,7 +218,7 @@ class World:
     def restatements(self) -> list[tuple[str, date, UUID, int | None, int | None, str]]:
         """Rollup, period, user, tokens before and after, reason; oldest first."""
         found = self.postgres.execute(
-            "select rollup, period_start, user_id, (before ->> 'total_tokens')::bigint,"
+            "select rollup, period_start, (key ->> 'user_id')::uuid, (before ->> 'total_tokens')::bigint,"
             " (after ->> 'total_tokens')::bigint, reason from usage.restatements order by id"
         )
         return [(rollup, start.date(), *rest) for rollup, start, *rest in found]

@@ -63,6 +63,10 @@ def history(chat: Chat, warehouse: Warehouse) -> History:
 
 
 OF_ADA, OF_NOBODY = (f" where user_id = '{user}'" for user in (ADA, NOBODY))
+UNATTRIBUTED, UNMETERED, REFUSED = (
+    f"states = states || jsonb_build_object('{name}', {count})"
+    for name, count in (("unattributed", 2), ("unmetered", 1), ("refused", 1))
+)
 FAULTS: Final = (
     (alter_rows, f"message_count = 3{OF_ADA}", "3 of users"),
     (alter_rows, f"gone{OF_ADA}", "stored are 0 of users"),
@@ -70,11 +74,11 @@ FAULTS: Final = (
     (alter_rows, f"user_id = '{UUID(int=2)}'{OF_NOBODY}", "2 of users and 0 of nobody"),
     (alter_ledger, "source_rows = 3", "3 answers in the source"),
     (alter_ledger, "kept_rows = 1", "1 kept"),
-    (alter_ledger, "unattributed_rows = 2", "2 of them of nobody"),
+    (alter_ledger, UNATTRIBUTED, "2 of them of nobody"),
     (alter_rows, f"unmetered_message_count = 1{OF_NOBODY}", "stored are 1 without tokens"),
     (alter_rows, f"refused_message_count = 1{OF_NOBODY}", "0 without tokens and 1 refused, and 1 are left"),
-    (alter_ledger, "unmetered_rows = 1", "1 without tokens and 0 refused; stored are 0"),
-    (alter_ledger, "refused_rows = 1", "0 without tokens and 1 refused; stored are 0"),
+    (alter_ledger, UNMETERED, "1 without tokens and 0 refused; stored are 0"),
+    (alter_ledger, REFUSED, "0 without tokens and 1 refused; stored are 0"),
     (alter_rows, f"total_tokens = 16{OF_NOBODY}", "31 tokens are stored, its last run left 30"),
 )
 

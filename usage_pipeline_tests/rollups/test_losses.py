@@ -226,8 +226,9 @@ def test_a_loss_that_is_accepted_is_what_the_source_says_and_is_recorded(
     assert accept(warehouse, DAY) == 2
     assert messages(superuser, DAY) == ("open", 400)
     recorded = superuser.execute(
-        "select user_id, (before ->> 'message_count')::int, (after ->> 'message_count')::int, reason, run_id"
-        " from usage.restatements order by user_id"
+        "select (key ->> 'user_id')::uuid, (before ->> 'message_count')::int,"
+        " (after ->> 'message_count')::int, reason, run_id"
+        " from usage.restatements order by key"
     ).fetchall()
     assert recorded == [
         (ADA, 900, None, "they were tests", "by hand"), (GRACE, 600, 400, "they were tests", "by hand"),

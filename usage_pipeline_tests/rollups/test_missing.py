@@ -99,9 +99,9 @@ OURS: Final = {
     "drop function usage.token_events(timestamptz, timestamptz)": (
         "migrations are pending: not applied yet: functions of supabase_chat."
     ),
-    "update usage_private.schema_version set version_num = '0003';"
+    "update usage_private.schema_version set version_num = '0004';"
     " alter table usage.rollup_ledger rename column kept to was_kept": (
-        "migrations are pending: not applied yet: 0004_seal."
+        "migrations are pending: not applied yet: 0005_families."
     ),
     "drop policy writer_writes on usage.rollup_ledger": (
         "migrations are pending: not applied yet: rights (1 statement)."
@@ -129,8 +129,8 @@ def test_a_run_that_misses_something_of_ours(
 
 
 READING: Final = {
-    "update usage_private.schema_version set version_num = '0003';"
-    " drop table usage.user_token_usage cascade": ("not applied yet: 0004_seal"),
+    "update usage_private.schema_version set version_num = '0004';"
+    " drop table usage.user_token_usage cascade": ("not applied yet: 0005_families"),
     "drop schema usage cascade; drop schema usage_private cascade": "not applied yet: 0001_ledger",
 }
 

@@ -60,7 +60,7 @@ def test_an_owner_is_found_through_the_session(chat: Chat, warehouse: Warehouse)
     outcome = run(warehouse)
     assert stored(warehouse) == expected(chat)
     assert {key[1] for key in stored(warehouse)} == {user, oracle.NOBODY}
-    assert (outcome.entry.source_rows, outcome.entry.unattributed_rows, outcome.user_count) == (2, 1, 1)
+    assert (outcome.entry.source_rows, outcome.entry.states["unattributed"], outcome.user_count) == (2, 1, 1)
 
 
 def test_twice_is_once(chat: Chat, warehouse: Warehouse, server: Server, database: str) -> None:

@@ -365,11 +365,13 @@ def test_a_directory_that_fails_costs_names_alone(
 
 
 RESTATED: Final = """
-insert into usage.restatements (rollup, period_start, user_id, after, reason, restated_at)
-select rollup, period_start, '{0}', jsonb_build_object('message_count', 1), 'test', now()
+insert into usage.restatements (rollup, period_start, key, after, reason, restated_at)
+select
+  rollup, period_start, jsonb_build_object('user_id', '{0}'), jsonb_build_object('message_count', 1), 'test',
+  now()
 from usage.rollup_ledger where rollup = 'tokens_daily';
 update usage.rollup_ledger
-set kept = jsonb_build_object('{0}', jsonb_build_object('messages', 1, 'tokens', 1))
+set kept = jsonb_build_object('{0}', jsonb_build_object('message_count', 1, 'total_tokens', 1))
 where rollup = 'tokens_daily';
 """
 

@@ -1,6 +1,7 @@
 -- Everything of ours that stands in a database, one row a thing, so that two databases can be compared:
 -- roles and memberships, schemas, relations, columns, constraints, indexes, policies, functions, triggers,
--- each with its owner, its rights and its comment, and what we added to the application's tables.
+-- each with its owner, its rights and its comment, and what we added to the application's tables. Of a column not its
+-- place: one that a way down brings back stands last.
 with ours as (
   select namespace.oid, namespace.nspname
   from pg_namespace namespace
@@ -59,8 +60,7 @@ select 'relation', relations.oid::regclass::text,
 from relations
 union all
 select 'column', attribute.attrelid::regclass || '.' || attribute.attname,
-  concat_ws(' ', row_number() over (partition by attribute.attrelid order by attribute.attnum),
-    format_type(attribute.atttypid, attribute.atttypmod), attribute.attnotnull,
+  concat_ws(' ', format_type(attribute.atttypid, attribute.atttypmod), attribute.attnotnull,
     attribute.attgenerated, attribute.attidentity, pg_get_expr(preset.adbin, preset.adrelid),
     col_description(attribute.attrelid, attribute.attnum))
 from pg_attribute attribute

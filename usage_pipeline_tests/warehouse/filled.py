@@ -16,7 +16,7 @@ from usage_pipeline.warehouse import backfills, horizon
 from usage_pipeline.warehouse.backfills import Asked
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.roles import Role
-from usage_pipeline_tests.factories import Chat, set_clock, set_policy
+from usage_pipeline_tests.factories import PLAIN_CLOCK, Chat, set_clock, set_policy
 
 START: Final = date(2026, 1, 1)
 SEALED: Final = date(2026, 1, 10)
@@ -60,16 +60,17 @@ def prune(master: psycopg.Connection) -> None:
     )
     master.execute("set session_replication_role = origin")
     master.execute("drop table usage_private.test_clock")
+    master.execute(PLAIN_CLOCK.encode())
 
 
 def contents(master: psycopg.Connection) -> Contents:
-    """Every row of every table, ours and the application's, as text."""
+    """Every row of every table, ours and the application's, by column name: restored columns come last."""
     tables = master.execute(
         "select oid::regclass::text from pg_class where relkind in ('r', 'p') and not relispartition"
         " and relnamespace::regnamespace::text in ('usage', 'usage_private', 'usage_parts', 'public', 'auth')"
     ).fetchall()
     return {
-        name: sorted(row for (row,) in master.execute(f"select t::text from {name} t".encode()))  # noqa: S608
+        name: sorted(row for (row,) in master.execute(f"select to_jsonb(t)::text from {name} t".encode()))  # noqa: S608
         for (name,) in tables
     }
 

@@ -75,11 +75,11 @@ def test_what_is_missing_is_not_called_pending(warehouse: Warehouse, code: str) 
 @pytest.mark.parametrize("code", CODES)
 def test_what_a_migration_makes_is_pending(warehouse: Warehouse, superuser: Superuser, code: str) -> None:
     """A revision that has not run is why, whatever the database says of it."""
-    superuser.execute("update usage_private.schema_version set version_num = '0003'")
+    superuser.execute("update usage_private.schema_version set version_num = '0004'")
     with pytest.raises(Pending) as caught, warehouse.begin(Role.READER) as connection:
         fail(connection, code)
     assert caught.value.line("usage-pipeline") == (
-        "migrations are pending: not applied yet: 0004_seal. Fix: usage-pipeline migrate apply"
+        "migrations are pending: not applied yet: 0005_families. Fix: usage-pipeline migrate apply"
     )
 
 

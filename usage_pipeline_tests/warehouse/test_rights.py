@@ -132,7 +132,7 @@ def test_the_rights_of_each_role_are_these_and_no_more(made_warehouse: Warehouse
     assert columns == [
         (
             "usage.restatements", "usage_writer", "insert",
-            "after, before, period_start, reason, restated_at, rollup, run_id, user_id",
+            "after, before, key, period_start, reason, restated_at, rollup, run_id",
         ),
     ], "nobody names the transaction that a change is recorded for"  # fmt: skip
     assert found == [

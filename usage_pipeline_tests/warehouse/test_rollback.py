@@ -237,7 +237,7 @@ def test_what_is_said_before_and_after(stand: Stand) -> None:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         head, *rows = file.read_bytes().splitlines()
         told = json.loads(head)
-        assert file.name.startswith(f"{told['table']}.0004.2")
+        assert file.name.startswith(f"{told['table']}.0005.2")
         assert told["rows"] == len(rows) == counts[told["table"]]
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
@@ -246,14 +246,14 @@ def test_what_is_said_before_and_after(stand: Stand) -> None:
     ("to", "code", "words"),
     [
         ("0009", 2, "there is no revision `0009`"),
-        ("0004_seal", 2, "0004_seal has not run"),
+        ("0005_families", 2, "0005_families has not run"),
         ("", 2, "there is no revision ``"),
     ],
 )
 def test_a_revision_that_is_not_below(stand: Stand, to: str, code: int, words: str) -> None:
     stand.down()
     refused(stand("migrate", "rollback", "--to", to), code, words)
-    assert "nothing to roll back" in stand("migrate", "rollback", "--to", "0003").said
+    assert "nothing to roll back" in stand("migrate", "rollback", "--to", "0004").said
 
 
 def cut(file: Path) -> None:
@@ -305,7 +305,7 @@ def test_a_file_that_is_not_as_it_was_written(stand: Stand, damage: Any) -> None
 
 
 def test_a_file_without_its_table(stand: Stand) -> None:
-    files = stand.down()
+    files = stand.down("--to", "0003")
     refused(stand("migrate", "restore", *files), 3, "does not exist", "usage-pipeline migrate apply")
     files += stand.down("--to", "base")
     refused(stand("migrate", "restore", *files), 3, "does not exist", "usage-pipeline migrate apply")
@@ -326,7 +326,7 @@ def test_a_file_of_a_table_that_has_other_columns(stand: Stand) -> None:
 
 def test_a_table_that_holds_other_rows(stand: Stand) -> None:
     """The settings have written their own rows: which of them are right only a person knows."""
-    files = stand.down()
+    files = stand.down("--to", "0003")
     assert stand("migrate", "apply").code == 0
     stand.master.execute("update usage.rollup_policy set grace_days = 8")
     before = stand.everything()
@@ -360,20 +360,22 @@ def test_the_saved_policy_replaces_the_one_of_apply(stand: Stand, is_alone: bool
 
 def test_columns_of_rows_that_have_changed_since(stand: Stand) -> None:
     """What was kept of a day that was computed anew meanwhile is another day's number."""
-    files = stand.down()
+    files = stand.down("--to", "0003")
     stand.master.execute(
         "update usage.rollup_ledger set checksum = 'other' where rollup = 'tokens_daily' and state = 'open'"
     )
     stand("migrate", "apply")
     before = stand.everything()
     refused(
-        stand("migrate", "restore", *files), 4, f"below, kept_rows, kept of {LEDGER} cannot be given back"
+        stand("migrate", "restore", *files),
+        4,
+        f"below, kept_rows, kept, states of {LEDGER} cannot be given back",
     )
     assert stand.everything() == before
 
 
 def test_two_files_of_the_same(stand: Stand) -> None:
-    files = [file for file in stand.down() if RESTATEMENTS in file]
+    files = [file for file in stand.down("--to", "0003") if RESTATEMENTS in file]
     stand("migrate", "apply")
     refused(stand("migrate", "restore", *files, *files), 2, "several files", RESTATEMENTS)
 
@@ -492,7 +494,11 @@ def test_a_connection_that_is_lost_at_the_end(stand: Stand, monkeypatch: pytest.
     with monkeypatch.context() as patch:
         patch.setattr(rollback, "_require_saved", cut_off)
         refused(
-            stand("migrate", "rollback", "--yes"), 1, "is done or is not", "migrate status", str(stand.folder)
+            stand("migrate", "rollback", "--to", "0003", "--yes"),
+            1,
+            "is done or is not",
+            "migrate status",
+            str(stand.folder),
         )
     assert stand.everything() == before
     assert len(list(stand.folder.rglob("*.rows"))) == 5

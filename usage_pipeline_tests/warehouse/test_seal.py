@@ -76,8 +76,9 @@ ON_THE_LEDGER: Final = {
 }
 SEAL: Final = "update usage.rollup_ledger set state = 'sealed' {ledger}"
 RECORD: Final = (
-    "insert into usage.restatements (rollup, period_start, user_id, after, reason, restated_at)"
-    " values ('tokens_' || %(grain)s, %(start)s, %(user)s, '{}', 'a test', now())"
+    "insert into usage.restatements (rollup, period_start, key, after, reason, restated_at)"
+    " values ('tokens_' || %(grain)s, %(start)s, jsonb_build_object('user_id', %(user)s::uuid), '{}',"
+    " 'a test', now())"
 )
 CHANGE: Final = ATTACKS["update"]
 
@@ -198,7 +199,7 @@ def test_nobody_takes_the_guard_down(writer: psycopg.Connection) -> None:
         "alter table usage.user_token_usage disable trigger all",
         "set session_replication_role = replica",
         "drop trigger guard_updated_from on usage.user_token_usage",
-        "update usage.restatements set user_id = user_id",
+        "update usage.restatements set key = key",
         "delete from usage.restatements",
     ):
         assert refused(writer, statement, {}) == "42501", statement

@@ -203,9 +203,9 @@ def test_a_restatement_of_another_server_opens_no_seal(
 ) -> None:
     """Its transaction's number will be one of this server's some day, and would pass the seal of that row."""
     superuser.execute(
-        "insert into usage.restatements (rollup, period_start, user_id, after, reason, restated_at,"
+        "insert into usage.restatements (rollup, period_start, key, after, reason, restated_at,"
         " transaction_id) values"
-        " ('tokens_daily', '2026-01-01', gen_random_uuid(), '{}', 'old', now(), '9999999')"
+        " ('tokens_daily', '2026-01-01', '{\"user_id\": \"\"}', '{}', 'old', now(), '9999999')"
     )
     found = engine.status(warehouse, WANTED)
     assert found.waiting == ("rights (1 statement)",)

@@ -27,7 +27,7 @@ parts as (
   join usage_private.ladder() step on step.rollup = :below
   cross join lateral pg_catalog.generate_series(
     periods.period_start at time zone 'UTC', periods.period_end at time zone 'UTC' - interval '1 microsecond',
-    ('1 ' || step.unit)::interval
+    ('1 ' || step.run_unit)::interval
   ) local (at)
   cross join lateral (select local.at at time zone 'UTC') starts (at)
   left join usage.rollup_ledger lower

@@ -7,7 +7,7 @@
 -- the source no longer has. Binds: rollup.
 with step as (
   select
-    ladder.rollup, ladder.unit, ladder.below, lower.unit as unit_below, usage_private.now() as clock,
+    ladder.rollup, ladder.run_unit, ladder.below, lower.run_unit as unit_below, usage_private.now() as clock,
     policy.first_day::timestamp at time zone 'UTC' as first_day,
     pg_catalog.make_interval(days => policy.grace_days) as grace, known.begins_at as horizon
   from usage_private.ladder() ladder
@@ -17,12 +17,12 @@ with step as (
   where ladder.rollup = :rollup
 ),
 periods as (
-  select starts.at as period_start, usage_private.end_of(step.unit, starts.at) as period_end, ledger.state,
+  select starts.at as period_start, usage_private.end_of(step.run_unit, starts.at) as period_end, ledger.state,
     ledger.covered_until, ledger.below
   from step
   cross join lateral pg_catalog.generate_series(
-    usage_private.start_of(step.unit, step.first_day) at time zone 'UTC', step.clock at time zone 'UTC',
-    ('1 ' || step.unit)::interval
+    usage_private.start_of(step.run_unit, step.first_day) at time zone 'UTC', step.clock at time zone 'UTC',
+    ('1 ' || step.run_unit)::interval
   ) local (at)
   cross join lateral (select local.at at time zone 'UTC') starts (at)
   left join usage.rollup_ledger ledger
@@ -70,7 +70,7 @@ judged as (
     case
       when seen.state is null then 'never computed'
       when seen.state = 'partial' then 'partial'
-      when step.unit = 'day' and seen.period_end > step.clock - interval '1 day' then 'recent'
+      when step.run_unit = 'day' and seen.period_end > step.clock - interval '1 day' then 'recent'
       when seen.state = 'open' and step.clock >= seen.period_end + step.grace then 'unsealed'
       when seen.state = 'open' and seen.covered_until < seen.period_end and step.clock >= seen.period_end
         and not coalesce((step.below is null or seen.is_pruned_below) and seen.period_start < step.horizon, false)

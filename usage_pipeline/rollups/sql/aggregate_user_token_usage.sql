@@ -14,7 +14,7 @@ declare
 begin
   select ladder.* into step
   from usage_private.ladder() ladder
-  where ladder.family = 'tokens' and ladder.period_type = p_period_type;
+  where ladder.family = 'tokens' and ladder.stored_as = p_period_type;
   if not found then
     raise exception 'there is no period type %', coalesce(p_period_type, 'NULL')
       using errcode = 'UP001', hint = 'give daily, weekly, monthly or yearly';
@@ -25,15 +25,15 @@ begin
         hint = 'give an id; what belongs to nobody known is 00000000-0000-0000-0000-000000000000';
   end if;
   if p_period_start between '1999-12-27 00:00:00+00' and '2200-01-01 00:00:00+00' then
-    starts := usage_private.start_of(step.unit, p_period_start);
+    starts := usage_private.start_of(step.run_unit, p_period_start);
   end if;
   if starts is null or p_period_start <> starts
-    or p_period_end is distinct from usage_private.end_of(step.unit, starts) then
+    or p_period_end is distinct from usage_private.end_of(step.run_unit, starts) then
     raise exception '% to % is not a period of type %',
       coalesce(p_period_start::text, 'NULL'), coalesce(p_period_end::text, 'NULL'), p_period_type
       using errcode = 'UP001', detail = 'periods begin and end at midnight, UTC; weeks on Monday',
         hint = pg_catalog.format('give %s and %s',
-          coalesce(starts::text, 'a start'), coalesce(usage_private.end_of(step.unit, starts)::text, 'its end'));
+          coalesce(starts::text, 'a start'), coalesce(usage_private.end_of(step.run_unit, starts)::text, 'its end'));
   end if;
   perform
   from usage_private.run_tokens(

@@ -26,10 +26,10 @@ counted as (
     ledger.kept_rows,
     ledger.kept = '{}' as keeps_nothing,
     kept.tokens as kept_tokens,
-    ledger.unattributed_rows,
-    ledger.total_only_rows,
-    ledger.unmetered_rows,
-    ledger.refused_rows,
+    counts.unattributed_rows,
+    counts.total_only_rows,
+    counts.unmetered_rows,
+    counts.refused_rows,
     (ledger.totals ->> 'total_tokens')::bigint as ledger_tokens,
     coalesce(stored.messages, 0) as messages,
     coalesce(stored.of_nobody, 0) as of_nobody,
@@ -37,14 +37,21 @@ counted as (
     coalesce(stored.unmetered, 0) as unmetered,
     coalesce(stored.refused, 0) as refused,
     coalesce(stored.tokens, 0) as tokens,
-    coalesce(stored.messages - stored.unmetered - stored.refused, 0) - ledger.total_only_rows as reported,
-    coalesce((ledger.kept -> '00000000-0000-0000-0000-000000000000' ->> 'messages')::bigint, 0) as kept_of_nobody
+    coalesce(stored.messages - stored.unmetered - stored.refused, 0) - counts.total_only_rows as reported,
+    coalesce((ledger.kept -> '00000000-0000-0000-0000-000000000000' ->> 'message_count')::bigint, 0) as kept_of_nobody
   from usage.rollup_ledger ledger
   left join stored on stored.period_start = ledger.period_start
   cross join lateral (
-    select coalesce(pg_catalog.sum((each.value ->> 'tokens')::bigint), 0)::bigint as tokens
+    select coalesce(pg_catalog.sum((each.value ->> 'total_tokens')::bigint), 0)::bigint as tokens
     from pg_catalog.jsonb_each(ledger.kept) each
   ) kept
+  cross join lateral (
+    select
+      (ledger.states ->> 'unattributed')::bigint as unattributed_rows,
+      (ledger.states ->> 'total_only')::bigint as total_only_rows,
+      (ledger.states ->> 'unmetered')::bigint as unmetered_rows,
+      (ledger.states ->> 'refused')::bigint as refused_rows
+  ) counts
   where ledger.rollup = :rollup
     and ledger.period_start >= cast(:window_start as timestamptz)
     and ledger.period_start < cast(:window_end as timestamptz)

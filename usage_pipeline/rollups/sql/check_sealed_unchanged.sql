@@ -12,7 +12,7 @@ with place as (
   from usage_private.ladder() step
   join usage.rollup_policy policy on policy.family = step.family
   cross join lateral (select policy.first_day::timestamp at time zone 'UTC') first (day)
-  cross join lateral (select cast(:most_periods as integer) * ('1 ' || step.unit)::interval) reach (span)
+  cross join lateral (select cast(:most_periods as integer) * ('1 ' || step.run_unit)::interval) reach (span)
   where step.rollup = :rollup
 ),
 of_window as (

@@ -3,7 +3,7 @@
 -- any case: one odd day neither moves nor widens it. Usual is also what so few answers give by chance, and what the same
 -- weekday had, give or take five points. A day with fewer than 50 answers has no share, and fewer than seven such days
 -- are no habit. It is the database's newest day, not the run's: a run over old days neither clears nor raises it.
--- Binds: rollup, share (unmetered_rows or unattributed_rows).
+-- Binds: rollup, share (a state of the ledger: unmetered, unattributed).
 with complete as not materialized ( -- a search for the newest day, then a range of 28
   select ledger.*
   from usage.rollup_ledger ledger
@@ -23,10 +23,7 @@ days as (
   select
     complete.period_start,
     complete.source_rows as answers,
-    case :share
-      when 'unmetered_rows' then complete.unmetered_rows
-      when 'unattributed_rows' then complete.unattributed_rows
-    end as answers_in_it
+    (complete.states ->> cast(:share as text))::bigint as answers_in_it
   from last
   join complete on complete.period_start >= last.period_start - interval '28 days'
 ),

@@ -1,17 +1,19 @@
--- ladder: the rollups of tokens, from the day up: what each is made from, and with which period it is pruned. A row
--- more is a grain more. loss_guard: from when on a run does not believe its source.
+-- ladder: every rollup, from the finest up: its family, how its rows are stored, what a row and a run cover, what it is
+-- made from, and with which rollup's periods it is pruned. A row more is a grain more.
+-- loss_guard: from when on a run does not believe its source.
 
 create or replace function usage_private.ladder()
 returns table (
-  rollup text, family text, period_type text, unit text, below text, goes_with text, keeps_conversations boolean
+  rollup text, family text, stored_as text, row_unit text, run_unit text, below text, pruned_with text,
+  keeps_ids boolean
 )
 language sql immutable parallel safe
 as $$
   values
-    ('tokens_daily', 'tokens', 'daily', 'day', null, 'tokens_monthly', true),
-    ('tokens_weekly', 'tokens', 'weekly', 'week', 'tokens_daily', null, false),
-    ('tokens_monthly', 'tokens', 'monthly', 'month', 'tokens_daily', 'tokens_yearly', true),
-    ('tokens_yearly', 'tokens', 'yearly', 'year', 'tokens_monthly', null, false)
+    ('tokens_daily', 'tokens', 'daily', 'day', 'day', null, 'tokens_monthly', true),
+    ('tokens_weekly', 'tokens', 'weekly', 'week', 'week', 'tokens_daily', null, false),
+    ('tokens_monthly', 'tokens', 'monthly', 'month', 'month', 'tokens_daily', 'tokens_yearly', true),
+    ('tokens_yearly', 'tokens', 'yearly', 'year', 'year', 'tokens_monthly', null, false)
 $$;
 
 create or replace function usage_private.loss_guard()

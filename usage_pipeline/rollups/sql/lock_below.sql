@@ -14,8 +14,8 @@ as $$
   select exists (
     select
     from usage_private.ladder() step
-    join usage_private.ladder() upper on upper.rollup = step.goes_with
-    cross join lateral (select usage_private.start_of(upper.unit, is_gone.period_start)) whole (starts)
+    join usage_private.ladder() upper on upper.rollup = step.pruned_with
+    cross join lateral (select usage_private.start_of(upper.run_unit, is_gone.period_start)) whole (starts)
     where step.rollup = is_gone.rollup
       and (
         exists (
@@ -23,7 +23,7 @@ as $$
           from usage.rollup_ledger sibling
           where sibling.rollup = step.rollup and sibling.state = 'pruned'
             and sibling.period_start >= whole.starts
-            and sibling.period_start < usage_private.end_of(upper.unit, whole.starts)
+            and sibling.period_start < usage_private.end_of(upper.run_unit, whole.starts)
         )
         or case (
           select ledger.state
@@ -37,10 +37,10 @@ as $$
             select
             from usage_private.ladder() top
             join usage.rollup_ledger cousin on cousin.rollup = upper.rollup and cousin.state = 'pruned'
-            where top.rollup = upper.goes_with
-              and cousin.period_start >= usage_private.start_of(top.unit, whole.starts)
+            where top.rollup = upper.pruned_with
+              and cousin.period_start >= usage_private.start_of(top.run_unit, whole.starts)
               and cousin.period_start < usage_private.end_of(
-                top.unit, usage_private.start_of(top.unit, whole.starts))
+                top.run_unit, usage_private.start_of(top.run_unit, whole.starts))
           )
         end
       )
@@ -53,7 +53,7 @@ create or replace function usage_private.lock_below(
 )
 returns table (
   period_start timestamptz, period_end timestamptz, standing text, is_sealed boolean, covered_until timestamptz,
-  checksum text, totals jsonb, total_only_rows bigint
+  checksum text, totals jsonb, states jsonb
 )
 language sql volatile
 as $$
@@ -66,12 +66,12 @@ as $$
     for share
   ),
   periods as (
-    select starts.at as period_start, usage_private.end_of(step.unit, starts.at) as period_end
+    select starts.at as period_start, usage_private.end_of(step.run_unit, starts.at) as period_end
     from usage_private.ladder() step
     cross join lateral pg_catalog.generate_series(
       lock_below.window_start at time zone 'UTC',
       lock_below.window_end at time zone 'UTC' - interval '1 microsecond',
-      ('1 ' || step.unit)::interval
+      ('1 ' || step.run_unit)::interval
     ) local (at)
     cross join lateral (select local.at at time zone 'UTC') starts (at)
     where step.rollup = lock_below.below
@@ -91,7 +91,7 @@ as $$
     held.covered_until,
     held.checksum,
     held.totals,
-    held.total_only_rows
+    held.states
   from periods
   left join held on held.period_start = periods.period_start and held.computed_at is not null
   order by periods.period_start

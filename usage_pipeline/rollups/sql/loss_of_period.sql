@@ -6,7 +6,7 @@ select
   coalesce(pg_catalog.sum(stored.total_tokens - coalesce(source.total_tokens, 0)), 0)::bigint as tokens
 from usage_private.ladder() step
 join usage.user_token_usage stored
-  on stored.period_type = step.period_type
+  on stored.period_type = step.stored_as
   and stored.period_start >= cast(:period_start as timestamptz)
   and stored.period_start < cast(:period_end as timestamptz)
 left join usage_private.tokens_of_window(

@@ -29,7 +29,7 @@ declare
 begin
   select ladder.* into strict step from usage_private.ladder() ladder where ladder.rollup = p_rollup;
   select ladder.* into below from usage_private.ladder() ladder where ladder.rollup = step.below;
-  period_name := step.period_type || extract(epoch from replace_tokens.window_start);
+  period_name := step.stored_as || extract(epoch from replace_tokens.window_start);
   -- Of rows that were stored a moment ago the planner knows nothing: it guesses one, and would go through all users
   -- again for each of them. The function's own settings end this with the function.
   perform pg_catalog.set_config('enable_nestloop', 'off', true);
@@ -41,7 +41,7 @@ begin
       raw.user_id, raw.total_prompt_tokens, raw.total_completion_tokens, raw.total_tokens, raw.message_count,
       raw.total_only_message_count, raw.unmetered_message_count, raw.refused_message_count,
       pg_catalog.cardinality(raw.conversation_ids)::bigint as conversation_count, raw.agent_ids,
-      case when step.keeps_conversations then raw.conversation_ids end as conversation_ids, raw.last_activity
+      case when step.keeps_ids then raw.conversation_ids end as conversation_ids, raw.last_activity
     from usage_private.tokens_of_window(
       replace_tokens.window_start, replace_tokens.covered_until, replace_tokens.only_user) raw
     where (select replace_tokens.is_raw)
@@ -51,21 +51,21 @@ begin
       0::bigint, sum.unmetered_message_count, sum.refused_message_count,
       sum.conversation_count, sum.agent_ids, sum.conversation_ids, sum.last_activity
     from usage_private.tokens_of_periods(
-      below.period_type, replace_tokens.window_start, replace_tokens.window_end, replace_tokens.period_starts,
-      step.keeps_conversations) sum
+      below.stored_as, replace_tokens.window_start, replace_tokens.window_end, replace_tokens.period_starts,
+      step.keeps_ids) sum
     where not replace_tokens.is_raw
   ),
   before as materialized (
     select stored.*
     from usage.user_token_usage stored
     where replace_tokens.is_recorded
-      and stored.period_type = step.period_type
+      and stored.period_type = step.stored_as
       and stored.period_start >= replace_tokens.window_start
       and stored.period_start < replace_tokens.window_end
   ),
   vanished as (
     delete from usage.user_token_usage stored
-    where stored.period_type = step.period_type
+    where stored.period_type = step.stored_as
       and stored.period_start >= replace_tokens.window_start
       and stored.period_start < replace_tokens.window_end
       and not replace_tokens.keeps
@@ -88,7 +88,7 @@ begin
       last_activity = computed.last_activity,
       updated_at = pg_catalog.now()
     from computed
-    where stored.period_type = step.period_type
+    where stored.period_type = step.stored_as
       and stored.period_start >= replace_tokens.window_start
       and stored.period_start < replace_tokens.window_end
       and stored.user_id = computed.user_id
@@ -117,7 +117,7 @@ begin
       conversation_ids, last_activity, id
     )
     select
-      step.period_type, replace_tokens.window_start, replace_tokens.window_end, computed.user_id,
+      step.stored_as, replace_tokens.window_start, replace_tokens.window_end, computed.user_id,
       computed.total_prompt_tokens, computed.total_completion_tokens, computed.total_tokens,
       computed.message_count, computed.unmetered_message_count, computed.refused_message_count,
       computed.conversation_count, computed.agent_ids, computed.conversation_ids, computed.last_activity,
@@ -128,7 +128,7 @@ begin
       and not exists (
         select
         from usage.user_token_usage stored
-        where stored.period_type = step.period_type
+        where stored.period_type = step.stored_as
           and stored.period_start >= replace_tokens.window_start
           and stored.period_start < replace_tokens.window_end
           and stored.user_id = computed.user_id
@@ -144,24 +144,31 @@ begin
     select added.user_id from added
   ),
   restated as (
-    insert into usage.restatements (rollup, period_start, user_id, before, after, reason, run_id, restated_at)
+    insert into usage.restatements (rollup, period_start, key, before, after, reason, run_id, restated_at)
     select
-      p_rollup, replace_tokens.window_start, changed.user_id,
-      pg_catalog.to_jsonb(before) - array[
-        'period_type', 'period_start', 'period_end', 'user_id', 'id', 'created_at', 'updated_at'],
-      pg_catalog.to_jsonb(computed) - array['user_id', 'total_only_message_count'],
+      p_rollup, replace_tokens.window_start, pg_catalog.jsonb_build_object('user_id', changed.user_id),
+      usage_private.without_shared_ids(was.line, since.line, array['agent_ids', 'conversation_ids']),
+      usage_private.without_shared_ids(since.line, was.line, array['agent_ids', 'conversation_ids']),
       p_reason, p_run_id, usage_private.now()
     from changed
     left join before on before.user_id = changed.user_id
     left join computed on computed.user_id = changed.user_id
+    cross join lateral (
+      select pg_catalog.to_jsonb(before) - array[
+        'period_type', 'period_start', 'period_end', 'user_id', 'id', 'created_at', 'updated_at']
+    ) was (line)
+    cross join lateral (
+      select pg_catalog.to_jsonb(computed) - array['user_id', 'total_only_message_count']
+    ) since (line)
     where replace_tokens.is_recorded
     order by changed.user_id
   ),
   kept_users as (
     select
       coalesce(before.user_id, computed.user_id) as user_id,
-      coalesce(before.message_count, 0) - coalesce(computed.message_count, 0) as messages,
-      coalesce(before.total_tokens, 0) - coalesce(computed.total_tokens, 0) as tokens
+      coalesce(before.message_count, 0) - coalesce(computed.message_count, 0) as message_count,
+      coalesce(before.conversation_count, 0) - coalesce(computed.conversation_count, 0) as conversation_count,
+      coalesce(before.total_tokens, 0) - coalesce(computed.total_tokens, 0) as total_tokens
     from before
     full join computed on computed.user_id = before.user_id
     where replace_tokens.is_raw and replace_tokens.is_recorded
@@ -186,7 +193,7 @@ begin
     select coalesce(pg_catalog.sum(stored.message_count), 0)::bigint as message_count
     from usage.user_token_usage stored
     where not replace_tokens.is_raw
-      and stored.period_type = below.period_type
+      and stored.period_type = below.stored_as
       and stored.period_start >= replace_tokens.window_start
       and stored.period_start < replace_tokens.window_end
       and stored.period_start = any (replace_tokens.period_starts)
@@ -199,7 +206,7 @@ begin
       then (select coalesce(pg_catalog.sum(hours.source_rows), 0)::bigint from hours)
       else (select standing.message_count from standing)
     end,
-    case when step.unit = 'day' then array(
+    case when step.run_unit = 'day' then array(
       select coalesce(hours.source_rows, 0)
       from pg_catalog.generate_series(
         replace_tokens.window_start, replace_tokens.window_end - interval '1 hour', interval '1 hour'
@@ -213,11 +220,12 @@ begin
     coalesce(pg_catalog.sum(computed.total_only_message_count), 0)::bigint,
     coalesce(pg_catalog.sum(computed.unmetered_message_count), 0)::bigint,
     coalesce(pg_catalog.sum(computed.refused_message_count), 0)::bigint,
-    (select coalesce(pg_catalog.sum(kept_users.messages), 0)::bigint from kept_users),
+    (select coalesce(pg_catalog.sum(kept_users.message_count), 0)::bigint from kept_users),
     (
       select coalesce(pg_catalog.jsonb_object_agg(
         kept_users.user_id, pg_catalog.jsonb_build_object(
-          'messages', kept_users.messages, 'tokens', kept_users.tokens)), '{}')
+          'message_count', kept_users.message_count, 'conversation_count', kept_users.conversation_count,
+          'total_tokens', kept_users.total_tokens)), '{}')
       from kept_users
     )
   from computed;

@@ -74,8 +74,8 @@ begin
   from usage_private.ladder() ladder
   join usage_private.loss_guard() guard on guard.family = ladder.family
   where ladder.rollup = p_rollup;
-  key := usage_private.in_words(step.unit, p_start);
-  ends := usage_private.end_of(step.unit, p_start);
+  key := usage_private.in_words(step.run_unit, p_start);
+  ends := usage_private.end_of(step.run_unit, p_start);
   -- Runs share it; who erases a person takes it alone.
   perform pg_catalog.pg_advisory_xact_lock_shared(pg_catalog.hashtextextended('usage.erasure', 0));
   select rules.* into policy from usage.rollup_policy rules where rules.family = step.family;
@@ -153,7 +153,7 @@ begin
         if gap is null or led.state = 'sealed' then
           parts := parts || kid.period_start;
           below_totals := below_totals || kid.totals;
-          total_only := total_only + coalesce(kid.total_only_rows, 0);
+          total_only := total_only + coalesce((kid.states ->> 'total_only')::bigint, 0);
         end if;
         if gap is null then
           reach := greatest(reach, kid.covered_until);
@@ -183,7 +183,7 @@ begin
   end if;
 
   if not is_raw and pg_catalog.cardinality(missing) > 0 and (led.state = 'sealed' or not is_current) then
-    select pg_catalog.string_agg(usage_private.in_words(lower.unit, named.starts), ', ' order by named.starts)
+    select pg_catalog.string_agg(usage_private.in_words(lower.run_unit, named.starts), ', ' order by named.starts)
     into lacking
     from pg_catalog.unnest(missing[1:5]) named (starts)
     join usage_private.ladder() lower on lower.rollup = step.below;
@@ -224,7 +224,7 @@ begin
   end if;
 
   if led.state = 'sealed' or led.state is not null and (stands_as_it_is or p_intent = 'user') then
-    select sums.* into strict stored from usage_private.stored_tokens(step.period_type, p_start, ends) sums;
+    select sums.* into strict stored from usage_private.stored_tokens(step.stored_as, p_start, ends) sums;
     -- Here a run does not make all rows anew. What was altered would look like what the source has lost, be kept, and
     -- get a checksum of its own.
     if (p_intent <> 'accept' or p_user is not null) and stored.checksum <> led.checksum
@@ -249,16 +249,18 @@ begin
     covered := led.covered_until;
     select
       0::bigint as inserted, 0::bigint as updated, 0::bigint as deleted, led.source_rows, led.hourly_rows,
-      led.source_rows as message_count, led.unattributed_rows, led.total_only_rows, led.unmetered_rows, led.refused_rows, led.kept_rows, led.kept
+      led.source_rows as message_count, (led.states ->> 'unattributed')::bigint as unattributed_rows,
+      (led.states ->> 'total_only')::bigint as total_only_rows, (led.states ->> 'unmetered')::bigint as unmetered_rows,
+      (led.states ->> 'refused')::bigint as refused_rows, led.kept_rows, led.kept
     into written;
   else
     if is_raw then
       perform usage_private.require_readable();
     end if;
-    if p_intent = 'user' and not usage_private.has_partition(step.period_type, p_start) then
+    if p_intent = 'user' and not usage_private.has_partition(step.stored_as, p_start) then
       raise exception 'there is no partition yet for % of %', p_rollup, key
         using errcode = 'UP001', detail = 'it is made in a call of its own',
-          hint = pg_catalog.format('select usage_private.ensure_partitions(%L, %L, %L)', step.period_type, p_start, ends);
+          hint = pg_catalog.format('select usage_private.ensure_partitions(%L, %L, %L)', step.stored_as, p_start, ends);
     end if;
     select result.* into strict written
     from usage_private.replace_tokens(
@@ -270,7 +272,7 @@ begin
     ) result;
   end if;
   if led.state is distinct from 'sealed' or written.inserted + written.updated + written.deleted > 0 then
-    select sums.* into strict stored from usage_private.stored_tokens(step.period_type, p_start, ends) sums;
+    select sums.* into strict stored from usage_private.stored_tokens(step.stored_as, p_start, ends) sums;
   end if;
 
   if is_raw and not stands_as_it_is and led.state = 'open' and clock >= ends and p_intent <> 'accept'
@@ -310,11 +312,11 @@ begin
       state = coalesce(led.state, 'partial'),
       covered_until = covered,
       source_rows = case when led.state = 'open' then stored.message_count end,
-      unattributed_rows = case when led.state = 'open' then stored.unattributed_rows end,
-      unmetered_rows = case when led.state = 'open' then stored.unmetered_rows end,
-      refused_rows = case when led.state = 'open' then stored.refused_rows end,
-      total_only_rows = case when led.state = 'open' then least( -- no row keeps it: what the last run counted
-        led.total_only_rows, stored.message_count - stored.unmetered_rows - stored.refused_rows) end,
+      states = case when led.state = 'open' then pg_catalog.jsonb_build_object(
+        'unattributed', stored.unattributed_rows, 'unmetered', stored.unmetered_rows, 'refused', stored.refused_rows,
+        'total_only', least( -- no row keeps it: what the last run counted
+          (led.states ->> 'total_only')::bigint, stored.message_count - stored.unmetered_rows - stored.refused_rows))
+        else '{}' end,
       hourly_rows = null,
       stored_rows = stored.stored_rows,
       totals = stored.totals,
@@ -375,13 +377,14 @@ begin
     covered_until = case when led.state = 'sealed' or seals then ends else covered end,
     -- what only the seed's function touched, and stands as it is, has no counts of its own
     source_rows = coalesce(written.source_rows, stored.message_count),
-    unattributed_rows = coalesce(written.unattributed_rows, stored.unattributed_rows),
-    total_only_rows = case
-      when is_raw then coalesce(written.total_only_rows, 0)
-      else least(total_only, written.source_rows - written.unmetered_rows - written.refused_rows)
-    end,
-    unmetered_rows = coalesce(written.unmetered_rows, stored.unmetered_rows),
-    refused_rows = coalesce(written.refused_rows, stored.refused_rows),
+    states = pg_catalog.jsonb_build_object(
+      'unattributed', coalesce(written.unattributed_rows, stored.unattributed_rows),
+      'total_only', case
+        when is_raw then coalesce(written.total_only_rows, 0)
+        else least(total_only, written.source_rows - written.unmetered_rows - written.refused_rows)
+      end,
+      'unmetered', coalesce(written.unmetered_rows, stored.unmetered_rows),
+      'refused', coalesce(written.refused_rows, stored.refused_rows)),
     hourly_rows = written.hourly_rows,
     stored_rows = stored.stored_rows,
     totals = stored.totals,

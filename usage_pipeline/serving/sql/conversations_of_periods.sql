@@ -4,7 +4,7 @@
 -- Binds: rollup, window_start, window_end.
 with made as (
   select
-    ledger.period_start, ledger.covered_until, lower.period_type,
+    ledger.period_start, ledger.covered_until, lower.stored_as,
     (ledger.totals ->> 'message_count')::bigint as message_count
   from usage_private.ladder() step
   join usage_private.ladder() lower on lower.rollup = step.below
@@ -29,7 +29,7 @@ below as (
     pg_catalog.sum(stored.message_count) over (partition by made.period_start) = made.message_count as is_all
   from made
   join usage.user_token_usage stored
-    on stored.period_type = made.period_type
+    on stored.period_type = made.stored_as
       and stored.period_start >= cast(:window_start as timestamptz)
       and stored.period_start < cast(:window_end as timestamptz)
       and stored.period_start >= made.period_start and stored.period_start < made.covered_until

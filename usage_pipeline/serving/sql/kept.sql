@@ -3,7 +3,7 @@
 -- NULL: all), most.
 select
   ledger.rollup,
-  coalesce(usage_private.in_words(step.unit, ledger.period_start), ledger.period_start::date::text) as period,
+  coalesce(usage_private.in_words(step.run_unit, ledger.period_start), ledger.period_start::date::text) as period,
   ledger.period_start,
   kept.user_id,
   kept.messages,
@@ -15,8 +15,8 @@ left join usage_private.ladder() step on step.rollup = ledger.rollup
 cross join lateral (
   select
     entry.key::uuid as user_id,
-    (entry.value ->> 'messages')::bigint as messages,
-    (entry.value ->> 'tokens')::bigint as tokens
+    (entry.value ->> 'message_count')::bigint as messages,
+    (entry.value ->> 'total_tokens')::bigint as tokens
   from pg_catalog.jsonb_each(ledger.kept) entry
 ) kept
 where ledger.kept <> '{}'

@@ -2,9 +2,9 @@
 -- many there are in all. Binds: rollup, window_start, window_end, user_id (each NULL: all), most.
 select
   restated.rollup,
-  coalesce(usage_private.in_words(step.unit, restated.period_start), restated.period_start::date::text) as period,
+  coalesce(usage_private.in_words(step.run_unit, restated.period_start), restated.period_start::date::text) as period,
   restated.period_start,
-  restated.user_id,
+  (restated.key ->> 'user_id')::uuid as user_id,
   (restated.before ->> 'message_count')::bigint as messages_before,
   (restated.after ->> 'message_count')::bigint as messages_after,
   (restated.before ->> 'total_tokens')::bigint as tokens_before,
@@ -16,11 +16,11 @@ select
 from usage.restatements restated
 left join usage_private.ladder() step on step.rollup = restated.rollup
 where (cast(:rollup as text) is null or restated.rollup = cast(:rollup as text))
-  and (cast(:user_id as uuid) is null or restated.user_id = cast(:user_id as uuid))
+  and (cast(:user_id as uuid) is null or restated.key ->> 'user_id' = cast(cast(:user_id as uuid) as text))
   and (cast(:window_end as timestamptz) is null or restated.period_start < cast(:window_end as timestamptz))
   and (
     cast(:window_start as timestamptz) is null
-    or coalesce(usage_private.end_of(step.unit, restated.period_start), restated.period_start)
+    or coalesce(usage_private.end_of(step.run_unit, restated.period_start), restated.period_start)
       > cast(:window_start as timestamptz)
   )
 order by restated.id desc

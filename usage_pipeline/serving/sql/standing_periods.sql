@@ -39,10 +39,10 @@ lacking as (
   left join usage.source_horizon known on known.family = step.family
   cross join lateral pg_catalog.generate_series(
     tree.period_start at time zone 'UTC', tree.covered_until at time zone 'UTC' - interval '1 microsecond',
-    ('1 ' || lower.unit)::interval
+    ('1 ' || lower.run_unit)::interval
   ) local (at)
   cross join lateral (select local.at at time zone 'UTC') starts (at)
-  where usage_private.end_of(lower.unit, starts.at) > policy.first_day::timestamp at time zone 'UTC'
+  where usage_private.end_of(lower.run_unit, starts.at) > policy.first_day::timestamp at time zone 'UTC'
     and starts.at >= coalesce(known.begins_at, '-infinity')
     and not exists (
       select

@@ -68,8 +68,11 @@ def _by_table(files: Sequence[RowFile], known: Mapping[str, Table]) -> dict[Tabl
 
 def _require_one_of_each(files: Sequence[RowFile]) -> None:
     """Two files of the same thing are of two rollbacks, and only a person knows which is right."""
-    held = [name for file in files for name in file.head.taken or file.head.columns]
-    if len(held) > len(set(held)):
+    whole = [name for file in files if file.head.taken is None for name in file.head.columns]
+    taken = [(file.head.revision, name) for file in files for name in file.head.taken or ()]
+    known = set(whole)
+    is_twice = len(whole) > len(known) or len(taken) > len(set(taken))
+    if is_twice or any(name in known for _, name in taken):
         raise Refusal(
             f"several files hold the same of {files[0].head.table}",
             why="each was saved by a rollback of its own",
@@ -79,15 +82,21 @@ def _require_one_of_each(files: Sequence[RowFile]) -> None:
 
 
 def _require_columns(table: Table, files: Sequence[RowFile]) -> None:
-    """What the files have and the table lacks, or the other way round, is of another version."""
+    """What the files have and the table lacks, or the other way round, is of another version.
+
+    What a step down made of a column stands in the file of that step as it was before.
+    """
     given = {name for file in files for name in (*file.head.columns, *file.head.key)}
-    if unknown := sorted(given - set(table.stored)):
-        raise Refusal(
-            f"{table} has no column `{unknown[0]}`",
-            why=f"{files[-1].path.name} was saved at revision {files[-1].head.revision}",
-            fix="$ migrate apply, with the version of the code that it was saved by",
-            exit_code=REFUSED,
-        )
+    newest = max((file.head.revision for file in files if file.head.taken is not None), default="")
+    for file in files:
+        unknown = sorted({*file.head.columns, *file.head.key} - set(table.stored))
+        if unknown and file.head.revision >= newest:
+            raise Refusal(
+                f"{table} has no column `{unknown[0]}`",
+                why=f"{file.path.name} was saved at revision {file.head.revision}",
+                fix="$ migrate apply, with the version of the code that it was saved by",
+                exit_code=REFUSED,
+            )
     if files[0].head.taken is None and (missing := [name for name in table.stored if name not in given]):
         raise Refusal(
             f"no file has the column `{missing[0]}` of {table}",

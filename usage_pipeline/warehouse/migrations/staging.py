@@ -23,7 +23,7 @@ def restore(connection: Connection, table: Table, files: Sequence[RowFile]) -> t
             rows = _give_back(connection, table, table.identifier, file)
         return table, rows, rows
     whole = files[0]
-    _fill(connection, _ROWS, table, table.stored, whole)
+    _fill(connection, _ROWS, table, dict.fromkeys((*table.stored, *whole.head.columns)), whole)
     for file in files[1:]:
         _give_back(connection, table, _ROWS, file)
     written = _store(connection, table, whole)
@@ -35,13 +35,19 @@ def _fill(
     connection: Connection,
     stage: sql.Identifier,
     table: Table,
-    columns: Sequence[str],
+    columns: Iterable[str],
     file: RowFile,
 ) -> None:
-    """A stage of these columns, with what the file has of them."""
+    """A stage of these columns, with what the file has of them; what the table lacks is text."""
+    staged = (
+        sql.Identifier(name)
+        if name in table.stored
+        else sql.SQL("cast(null as text) as {}").format(sql.Identifier(name))
+        for name in columns
+    )
     statements.run_on(
         connection, "warehouse.sql", "create_stage",
-        stage=stage, table=table.identifier, columns=_listed(columns),
+        stage=stage, table=table.identifier, columns=sql.SQL(", ").join(staged),
     )  # fmt: skip
     text = statements.named("warehouse.sql", "copy_rows_in", table=stage, columns=_listed(file.head.columns))
     with driver(connection).cursor() as cursor, cursor.copy(text) as rows:
@@ -59,7 +65,7 @@ def _give_back(connection: Connection, table: Table, into: sql.Identifier, file:
     head = file.head
     _fill(connection, _COLUMNS, table, head.columns, file)
     taken = head.taken or ()
-    stayed = [name for name in head.columns if name not in taken]
+    stayed = [name for name in head.columns if name not in taken and name in table.stored]
     given = statements.run_on(
         connection, "warehouse.sql", "give_columns_back", into=into, stage=_COLUMNS,
         taken=_listed(taken), staged_taken=_listed(taken, "staged"),

@@ -3,13 +3,8 @@
 -- Binds: rollup, window_start, window_end, run_ids, code_version.
 select
   ledger.period_start, ledger.period_end, ledger.state, ledger.covered_until, ledger.source_rows,
-  ledger.unattributed_rows, ledger.total_only_rows, ledger.unmetered_rows, ledger.refused_rows, ledger.stored_rows,
-  ledger.hourly_rows, ledger.totals, ledger.checksum, ledger.kept_rows, kept.tokens as kept_tokens
+  ledger.states, ledger.stored_rows, ledger.hourly_rows, ledger.totals, ledger.checksum, ledger.kept_rows, ledger.kept
 from usage.rollup_ledger ledger
-cross join lateral (
-  select coalesce(pg_catalog.sum((each.value ->> 'tokens')::bigint), 0)::bigint as tokens
-  from pg_catalog.jsonb_each(ledger.kept) each
-) kept
 where ledger.rollup = :rollup
   and ledger.period_start >= cast(:window_start as timestamptz)
   and ledger.period_start < cast(:window_end as timestamptz)

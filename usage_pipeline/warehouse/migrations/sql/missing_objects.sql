@@ -12,7 +12,7 @@ wanted_function (name) as (
   values
     ('usage_private.adopt_functions'), ('usage_private.drop_functions'), ('usage_private.ensure_partitions'),
     ('usage_private.guard_seal'), ('usage_private.guard_sealed_rows'), ('usage_private.guard_sealed_table'),
-    ('usage_private.now'), ('usage_private.partition_name')
+    ('usage_private.now'), ('usage_private.partition_name'), ('usage_private.without_shared_ids')
 ),
 wanted_trigger (table_name, name) as (
   values

@@ -23,7 +23,7 @@ wanted_table (name, is_secured, writer, readers) as (
 wanted_columns (table_name, grantee, privilege, columns) as (
   values (
     'usage.restatements', 'usage_writer', 'insert', -- not the transaction: nobody records a change for another one
-    array['rollup', 'period_start', 'user_id', 'before', 'after', 'reason', 'run_id', 'restated_at'])
+    array['rollup', 'period_start', 'key', 'before', 'after', 'reason', 'run_id', 'restated_at'])
 ),
 more_policies (table_name, name, is_permissive, command, grantees, condition, new_rows) as (
   values (
@@ -39,7 +39,8 @@ wanted_function (name, users) as (
     ('usage_private.guard_sealed_rows', '{}'),
     ('usage_private.guard_sealed_table', '{}'),
     ('usage_private.now', array['usage_writer', 'usage_retention', 'usage_reader']),
-    ('usage_private.partition_name', array['usage_writer', 'usage_reader'])
+    ('usage_private.partition_name', array['usage_writer', 'usage_reader']),
+    ('usage_private.without_shared_ids', array['usage_writer'])
 ),
 schema as (
   select namespace.oid, namespace.nspowner as owner, wanted.name, wanted.users,
