@@ -217,7 +217,7 @@ class Life:
         changes = frozenset(Change(each.period, each.user, each.before, each.after) for each in restated)
         self.require(found.restated == changes, "restatements", period, found.restated, changes)
         if wanted.source_rows is not None:
-            books = wanted.source_rows + sum(messages for messages, _ in wanted.kept.values())
+            books = wanted.source_rows + sum(messages for messages, *_ in wanted.kept.values())
             stored = message_count(wanted.rows)
             self.require(stored == books, "books", period, stored, books)
 

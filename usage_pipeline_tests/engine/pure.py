@@ -13,7 +13,7 @@ import usage_pipeline.engine
 from usage_pipeline.periods.calendar import midnight
 from usage_pipeline_tests.derived import rows, rungs
 from usage_pipeline_tests.derived.oracle import LARGE, Entry, Intent, Oracle, State, kept_of
-from usage_pipeline_tests.derived.rows import ADDED, NOBODY, Rows
+from usage_pipeline_tests.derived.rows import ADDED, NOBODY, Measure, Rows
 from usage_pipeline_tests.derived.rungs import Period
 
 HOME: Final = Path(usage_pipeline.engine.__file__).parent
@@ -30,7 +30,7 @@ class Ledger(NamedTuple):
     source_rows: int | None
     source: Rows | None
     below: Mapping[Period, str | None]
-    kept: Mapping[UUID, tuple[int, int]]
+    kept: Mapping[UUID, Measure]
     sealed_at: datetime | None
 
 
@@ -147,7 +147,7 @@ class Written(NamedTuple):
     after: Rows
     source: Rows
     source_rows: int
-    kept: Mapping[UUID, tuple[int, int]]
+    kept: Mapping[UUID, Measure]
 
 
 def write(oracle: Oracle, period: Period, plan: Any, user: UUID | None) -> Written:
@@ -193,8 +193,8 @@ def figures(entry: Entry | None, plan: Any, written: Written) -> dict[str, Any]:
         "states": states(written.after, totals),
         "checksum": checksum(frozenset(written.after.items())),
         "checksum_before": checksum(frozenset(before.items())) if plan.is_verified else None,
-        "kept_rows": sum(messages for messages, _ in written.kept.values()),
-        "kept": {str(each): {"messages": kept[0], "tokens": kept[1]} for each, kept in written.kept.items()},
+        "kept_rows": sum(messages for messages, *_ in written.kept.values()),
+        "kept": {str(each): {"message_count": kept[0], "total_tokens": kept[2]} for each, kept in written.kept.items()},
     }
 
 
