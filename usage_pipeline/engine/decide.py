@@ -48,7 +48,7 @@ class Period:
     state: str | None
     covered_until: datetime | None = None
     checksum: str | None = None
-    totals: Mapping[str, int | None] = field(default_factory=dict)
+    totals: Mapping[str, int] = field(default_factory=dict)
     states: Mapping[str, int] = field(default_factory=dict)
     is_gone: bool = False  # never computed or `partial`, and the month or year it is pruned with is pruned
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Final
 
 from usage_pipeline.engine.decide import Compute, Facts, Reason, Refuse
@@ -24,11 +25,11 @@ class Found:
     computed_rows: int
     computed_states: Mapping[str, int]
     stored_rows: int
-    totals: Mapping[str, int | None]
+    totals: Mapping[str, int]
     states: Mapping[str, int]
     checksum: str
     checksum_before: str | None = None
-    totals_before: Mapping[str, int | None] = field(default_factory=dict)
+    totals_before: Mapping[str, int] = field(default_factory=dict)
     rows_before: int = 0
     kept_rows: int = 0
     kept: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
@@ -75,8 +76,8 @@ def _differs(plan: Compute, found: Found, added: Collection[str]) -> Refuse | No
     for name in () if plan.is_raw else added:
         if not all(name in each.totals for each in plan.parts):
             continue  # a period below was last run before this was measured
-        left = sum(each.totals[name] or 0 for each in plan.parts)
-        held = found.totals.get(name) or 0
+        left = sum(Decimal(each.totals[name] or 0) for each in plan.parts)  # money is text in JSON
+        held = Decimal(found.totals.get(name) or 0)
         if left != held:
             return Refuse(Reason.DIFFERS_FROM_BELOW, plan.parts, {"name": name, "held": held, "left": left})
     return None

@@ -1,20 +1,23 @@
-"""Tokens of one period of any grain: the database runs it whole, in one transaction."""
+"""Tokens of one period of any grain, as the engine runs it."""
 
 import time
 from functools import partial
 from typing import Final
 from uuid import UUID
 
+from usage_pipeline.engine import run as engine
+from usage_pipeline.engine.decide import Intent, Reason
+from usage_pipeline.families.registry import of_asset
 from usage_pipeline.periods.calendar import Grain, Window
 from usage_pipeline.rollups import readiness
 from usage_pipeline.rollups.rollup import Outcome, Rollup
-from usage_pipeline.warehouse import ledger, policy, statements
+from usage_pipeline.warehouse import policy, statements
 from usage_pipeline.warehouse.connections import Warehouse
-from usage_pipeline.warehouse.ledger import Entry
 from usage_pipeline.warehouse.roles import Role
 
 FAMILY: Final = policy.TOKENS
 CODE_VERSION: Final = "2"
+_LEFT: Final = {Reason.PRUNED: "pruned", Reason.BEFORE_HORIZON: "before the horizon"}
 
 
 def rollup(grain: Grain) -> Rollup:
@@ -35,18 +38,18 @@ def run(
     user_id: UUID | None = None,
     reason: str | None = None,
 ) -> Outcome:
-    """Recompute one period; nothing is stored unless the books balance. `run_tokens.sql` has the intents."""
+    """Recompute one period; nothing is stored unless the books balance."""
     began = time.perf_counter()
     name = f"{FAMILY}_{grain}"
-    with readiness.explained(warehouse, Role.WRITER), warehouse.begin(Role.WRITER) as connection:
-        said = statements.run(
-            connection, "rollups.sql", "run_tokens_of_period",
-            rollup=name, period_start=window.start, intent=intent, user_id=user_id, reason=reason,
-            run_id=run_id, code_version=CODE_VERSION,
-        ).one()  # fmt: skip
-        entry = ledger.read(connection, name, window) or Entry.of_nothing(window)
+    order = engine.Order(*of_asset(name), window, run_id, Intent(intent), user_id, reason)
+    try:
+        with readiness.explained(warehouse, Role.WRITER), warehouse.begin(Role.WRITER) as connection:
+            ran = engine.run(connection, order)
+    except engine.Left as left:
+        said = _LEFT[left.leave.reason]
+        return Outcome(name, window, said, left.entry, {}, 0, 0, 0, time.perf_counter() - began)
     return Outcome(
-        name, window, said.said, entry, said.totals_before, said.inserted, said.updated, said.deleted,
+        name, window, "computed", ran.entry, ran.before.totals, ran.inserted, ran.updated, ran.deleted,
         time.perf_counter() - began,
     )  # fmt: skip
 

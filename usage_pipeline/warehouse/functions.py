@@ -14,14 +14,18 @@ _CREATION = re.compile(r"(?im)^create or replace function (?P<name>[a-z_.]+)")
 
 @dataclass(frozen=True)
 class FunctionFile:
-    """One file that creates functions; `room` and `name` as in `statements.read`."""
+    """One text that creates functions, of the file `room` and `name` as in `statements.read`.
+
+    What is made from data has its text in `made`; the file is then the frame that it is set into.
+    """
 
     room: str
     name: str
+    made: str = ""
 
     @property
     def text(self) -> str:
-        return statements.read(self.room, self.name)
+        return self.made or statements.read(self.room, self.name)
 
     @property
     def mark(self) -> str:

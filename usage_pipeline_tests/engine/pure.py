@@ -194,7 +194,10 @@ def figures(entry: Entry | None, plan: Any, written: Written) -> dict[str, Any]:
         "checksum": checksum(frozenset(written.after.items())),
         "checksum_before": checksum(frozenset(before.items())) if plan.is_verified else None,
         "kept_rows": sum(messages for messages, *_ in written.kept.values()),
-        "kept": {str(each): {"message_count": kept[0], "total_tokens": kept[2]} for each, kept in written.kept.items()},
+        "kept": {
+            str(each): {"message_count": kept[0], "total_tokens": kept[2]}
+            for each, kept in written.kept.items()
+        },
     }
 
 

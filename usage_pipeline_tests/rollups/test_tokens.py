@@ -200,7 +200,7 @@ def test_a_message_that_is_lost_on_the_way_stops_the_run(
         )
         assert broken != body
         connection.execute(broken.encode())
-    with pytest.raises(Refusal, match="the source has 3 answers, 0 were computed"):
+    with pytest.raises(Refusal, match="the source has 3 messages, 0 were computed"):
         run(warehouse)
     assert versions(server, database) == before
 

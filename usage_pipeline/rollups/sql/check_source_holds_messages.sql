@@ -38,7 +38,7 @@ union all
 select
   usage_private.start_of('day', usage_private.now()), 'holds',
   pg_catalog.format('none of the last %s days holds %s messages: fewer are not compared', :newest_days,
-    guard.least_messages),
+    guard.least_rows),
   0
 from usage_private.ladder() step
 join usage_private.loss_guard() guard on guard.family = step.family

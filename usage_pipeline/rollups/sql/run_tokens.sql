@@ -69,7 +69,7 @@ begin
       using errcode = 'UP001', detail = 'one that isolates more looks before it locks',
         hint = 'begin isolation level read committed';
   end if;
-  select ladder.*, guard.least_messages, guard.least_share
+  select ladder.*, guard.least_rows, guard.least_share
   into strict step
   from usage_private.ladder() ladder
   join usage_private.loss_guard() guard on guard.family = ladder.family
@@ -276,7 +276,7 @@ begin
   end if;
 
   if is_raw and not stands_as_it_is and led.state = 'open' and clock >= ends and p_intent <> 'accept'
-    and held >= step.least_messages and stored.message_count < held
+    and held >= step.least_rows and stored.message_count < held
   then
     if p_intent = 'user' then
       -- Calls for one user after another each lower what the next one compares with: only the source of all users says

@@ -30,7 +30,7 @@ begin
       and ledger.period_start >= source_losses.window_start and ledger.period_start < source_losses.window_end
       and ledger.period_end <= usage_private.now()
       and ledger.state in ('open', 'sealed')
-      and stored.messages >= guard.least_messages
+      and stored.messages >= guard.least_rows
       and ledger.period_start >= coalesce(horizon.begins_at, '-infinity')
       and (step.below is null or exists (
         select

@@ -1,6 +1,6 @@
 -- ladder: every rollup, from the finest up: its family, how its rows are stored, what a row and a run cover, what it is
--- made from, and with which rollup's periods it is pruned. A row more is a grain more.
--- loss_guard: from when on a run does not believe its source.
+-- made from, and with which rollup's periods it is pruned. loss_guard: from when on a run does not believe its source.
+-- Both are made from the families' definitions.
 
 create or replace function usage_private.ladder()
 returns table (
@@ -10,19 +10,17 @@ returns table (
 language sql immutable parallel safe
 as $$
   values
-    ('tokens_daily', 'tokens', 'daily', 'day', 'day', null, 'tokens_monthly', true),
-    ('tokens_weekly', 'tokens', 'weekly', 'week', 'week', 'tokens_daily', null, false),
-    ('tokens_monthly', 'tokens', 'monthly', 'month', 'month', 'tokens_daily', 'tokens_yearly', true),
-    ('tokens_yearly', 'tokens', 'yearly', 'year', 'year', 'tokens_monthly', null, false)
+    {ladder}
 $$;
 
 create or replace function usage_private.loss_guard()
-returns table (family text, least_messages bigint, least_share numeric)
+returns table (family text, count_column text, least_rows bigint, least_share numeric)
 language sql immutable parallel safe
 as $$
-  -- What counts as a source that lost its rows: a period that is over and held at least so many messages, of which the
-  -- source has less than this share. Runs, the check and `doctor` read it here.
-  values ('tokens', 1000::bigint, 0.5)
+  -- What counts as a source that lost its rows: a period that is over and held at least so many, of which the source
+  -- has less than this share. The check and `doctor` read here what runs are told in Python.
+  values
+    {guards}
 $$;
 
 create or replace function usage_private.start_of(unit text, instant timestamptz)
