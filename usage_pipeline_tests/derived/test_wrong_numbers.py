@@ -193,5 +193,7 @@ def test_an_answer_is_stored_as_what_it_is(
     before = stored(superuser)
     with pytest.raises(Refusal) as refused:
         history.compute(Grain.DAILY, tomorrow)
-    assert "was not stored: the source has 2 messages, 2 were computed" in refused.value.line("usage-pipeline")
+    assert "was not stored: the source has 2 messages, 2 were computed" in refused.value.line(
+        "usage-pipeline"
+    )
     assert stored(superuser) == before
