@@ -35,7 +35,7 @@ HELP = """usage: python3 dev.py VERB [ARGUMENTS]
   python3 dev.py soak          thousands of random histories of runs, on every core (--help)
   python3 dev.py bench         how fast, beside what one would use instead (--help)
   python3 dev.py VERB …        init, doctor, up, status, automation, migrate, sources, backfill, usage,
-                               restate, restatements, recalc: what it does
+                               restate, restatements, recalc, sql: what it does
   python3 dev.py VERB --help   what a verb takes
 
 The first run installs the pinned packages into .venv, beside this file."""

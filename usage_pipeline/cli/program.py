@@ -22,6 +22,7 @@ from usage_pipeline.cli import (
     restatements,
     retention,
     sources,
+    sql,
     status,
     up,
     usage,
@@ -50,7 +51,7 @@ def program() -> None:
 for command in (
     demo.demo, init.init, up.up, status.status, automation.automation, doctor.doctor,
     migrate.migrate, sources.sources, backfill.backfill, usage.usage,
-    restate.restate, restatements.restatements, recalc.recalc, retention.retention,
+    restate.restate, restatements.restatements, recalc.recalc, retention.retention, sql.sql,
 ):  # fmt: skip
     program.add_command(command)
 

@@ -6,6 +6,7 @@ from usage_pipeline.families.family import Family, Grain
 from usage_pipeline.families.tokens import TOKENS
 
 FAMILIES: Final[tuple[Family, ...]] = (TOKENS,)
+ASSETS: Final = tuple(grain.name for family in FAMILIES for grain in family.grains)
 
 
 def of_asset(name: str) -> tuple[Family, Grain]:

@@ -25,9 +25,7 @@ def tokens_daily(first_day: date) -> dg.AssetsDefinition:
         owners=["team:data"],
         tags={"grain": "daily", "subject": "tokens"},
         code_version=tokens.CODE_VERSION,
-        metadata=catalogue.of_tokens(
-            tokens.DAILY.name, Grain.DAILY, ["run_tokens", "replace_tokens", "tokens_of_window"]
-        ),
+        metadata=catalogue.of_tokens(tokens.DAILY.name, Grain.DAILY),
     )
     def compute(
         context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import dagster as dg
 
+from usage_pipeline.engine import render
+from usage_pipeline.families import registry
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.rollups import columns, token_columns
 from usage_pipeline.rollups.token_columns import USER_TOKEN_USAGE
@@ -20,19 +22,27 @@ _WHEN_RED: Final = (
 )
 
 
-def of_tokens(asset: str, grain: Grain, sql: Sequence[str], below: str | None = None) -> dict[str, Any]:
-    """Of an asset that fills the table of tokens with these statements of the room, from the asset below."""
+def of_tokens(asset: str, grain: Grain, below: str | None = None) -> dict[str, Any]:
+    """Of an asset that fills the table of tokens, from the asset below or from raw rows."""
     return {
         "runbook": dg.MetadataValue.md(_WHEN_RED.format(asset=asset)),
         "dagster/table_name": _TABLE,
         "dagster/column_schema": columns.schema(USER_TOKEN_USAGE, _KEY, grain),
         "dagster/column_lineage": columns.lineage(USER_TOKEN_USAGE, below),
         "dagster/code_references": dg.CodeReferencesMetadataValue(
-            code_references=[_file(name) for name in sql]
+            code_references=_files(*(("engine", "replace.py"), ("engine.sql", "look.sql"), *_rows_of(below)))
         ),
         "columns_from": columns.mapping(USER_TOKEN_USAGE, token_columns.MAIN_SOURCE, below),
-        "sql": shown("rollups.sql", sql),
+        "sql": _executed(asset),
     }
+
+
+def _executed(asset: str) -> dg.MarkdownMetadataValue:
+    """What the runs of the asset execute: statements composed from its table."""
+    found = render.statements(*registry.of_asset(asset))
+    return dg.MetadataValue.md(
+        "\n".join(f"{when.capitalize()}:\n```sql\n{text};\n```\n" for when, text in found)
+    )
 
 
 def shown(room: str, names: Sequence[str]) -> dg.MarkdownMetadataValue:
@@ -41,6 +51,15 @@ def shown(room: str, names: Sequence[str]) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md("\n".join(fenced))
 
 
-def _file(name: str) -> dg.LocalFileCodeReference:
-    path = files("usage_pipeline.rollups.sql").joinpath(f"{name}.sql")
-    return dg.LocalFileCodeReference(file_path=str(path), line_number=1, label=f"{name}.sql")
+def _rows_of(below: str | None) -> list[tuple[str, str]]:
+    """The file that says which rows a run should find."""
+    return [("engine", "rows.py")] if below else [("rollups.sql", "tokens_of_window.sql")]
+
+
+def _files(*named: tuple[str, str]) -> list[dg.LocalFileCodeReference | dg.UrlCodeReference]:
+    return [
+        dg.LocalFileCodeReference(
+            file_path=str(files(f"usage_pipeline.{room}").joinpath(name)), line_number=1, label=name
+        )
+        for room, name in named
+    ]

@@ -354,7 +354,7 @@ def test_what_the_catalogue_says_of_an_asset() -> None:
     found = defs.resolve_assets_def(dg.AssetKey("tokens_daily")).get_asset_spec()
     shown = found.metadata
     assert shown["dagster/table_name"] == "usage.user_token_usage"
-    assert "insert into usage.user_token_usage" in shown["sql"].value
+    assert "INSERT INTO usage.user_token_usage" in shown["sql"].value
     assert "usage_private.tokens_of_window" in shown["sql"].value
     assert len(shown["columns_from"].records) == len(USER_TOKEN_USAGE)
     lineage = shown["dagster/column_lineage"]
@@ -369,7 +369,7 @@ def test_what_the_catalogue_says_of_an_asset() -> None:
     files = [Path(each.file_path) for each in shown["dagster/code_references"].value.code_references]
     assert [file.name for file in files if not file.is_file()] == []
     assert {file.name for file in files} == {
-        "assets.py", "run_tokens.sql", "replace_tokens.sql", "tokens_of_window.sql",
+        "assets.py", "replace.py", "look.sql", "tokens_of_window.sql",
     }  # fmt: skip
 
 
