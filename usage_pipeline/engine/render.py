@@ -41,7 +41,9 @@ def text(statement: sa.Select[Any], prefix: str = ":") -> str:
         return None
 
     with_names = cast("sa.Select[Any]", visitors.replacement_traverse(statement, {}, named))
-    compiled = with_names.compile(dialect=registry.load("postgresql")(), compile_kwargs={"literal_binds": True})
+    compiled = with_names.compile(
+        dialect=registry.load("postgresql")(), compile_kwargs={"literal_binds": True}
+    )
     return "\n".join(line for each in str(compiled).splitlines() for line in _folded(each.strip()))
 
 

@@ -12,6 +12,9 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
+from usage_pipeline.engine import run as engine
+from usage_pipeline.engine.replace import Shape, replace
+from usage_pipeline.families.registry import of_asset
 from usage_pipeline.periods.calendar import Grain, Window, window, windows
 from usage_pipeline.rollups import functions, tokens
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
@@ -33,6 +36,7 @@ READINGS: Final = {
         "select * from usage_private.tokens_of_window(%(window_start)s, %(window_end)s, null::uuid)"
     ),
 }
+EXPLAIN: Final = "explain (analyze, buffers, format json) "
 Explain = Callable[[psycopg.Connection, str, Window], "Plan"]
 
 
@@ -203,7 +207,7 @@ def test_the_statement_of_a_day_scans_no_table_of_the_application(history: Wareh
     tokens.DAILY.ensure_partitions(history, DAY, DAY)
     with history.begin(Role.WRITER) as connection:
         before = scans(connection)
-        statements.run(connection, "rollups.sql", "run_tokens_of_period", **RUN)
+        engine.run(connection, ORDER)
         spent = {table: (count - before[table]) for table, count in scans(connection).items()}
         connection.rollback()
     assert spent["chat_messages_v2", "sequential"] == spent["conversation_sessions", "sequential"] == 0
@@ -211,10 +215,7 @@ def test_the_statement_of_a_day_scans_no_table_of_the_application(history: Wareh
     assert spent["conversation_sessions", "by index"] == 50
 
 
-RUN: Final[dict[str, object]] = {
-    "rollup": "tokens_daily", "period_start": DAY.start, "intent": "run", "user_id": None, "reason": None,
-    "run_id": "test", "code_version": "test",
-}  # fmt: skip
+ORDER: Final = engine.Order(*of_asset("tokens_daily"), DAY, "test")
 
 
 def scans(connection: sa.Connection) -> Counter[tuple[str, str]]:
@@ -261,10 +262,21 @@ def fill(warehouse: Warehouse, first: date, last: date) -> None:
 
 def buffers_of_a_day(warehouse: Warehouse) -> int:
     """What a second run of the newest day touches, in pages; it writes nothing."""
-    text = "explain (analyze, buffers, format json) " + statements.read("rollups.sql", "run_tokens_of_period")
+    looking = sa.text(EXPLAIN + statements.read("engine.sql", "look_at_period"))
+    writing = replace(ORDER.family, ORDER.grain, Shape(is_raw=True)).compile(warehouse.engine(Role.WRITER))
+    seen = {
+        "family": "tokens", "rollup": "tokens_daily", "starts": DAY.start, "ends": DAY.end, "below": None,
+        "below_unit": None,
+    }  # fmt: skip
+    bound = writing.construct_params(
+        {"window_start": DAY.start, "window_end": DAY.end, "covered_until": DAY.end}, _check=False
+    )
     with warehouse.begin(Role.WRITER) as connection:
-        row = connection.execute(sa.text(text), RUN).one()
-    return Plan.of(tuple(row)).buffers
+        rows = [
+            connection.execute(looking, seen).one(),
+            connection.exec_driver_sql(EXPLAIN + str(writing), bound).one(),
+        ]
+    return sum(Plan.of(tuple(row)).buffers for row in rows)
 
 
 MANY_USERS = """
@@ -291,7 +303,7 @@ def test_a_day_of_many_users_is_read_again_a_moment_later(server: Server, databa
     for _ in range(2):
         with warehouse.begin(Role.WRITER) as connection:
             statements.run(connection, "warehouse.sql", "limit_time", milliseconds=5000)
-            said = statements.run(connection, "rollups.sql", "run_tokens_of_period", **RUN).one()
-            written.append((said.inserted, said.updated, said.deleted))
+            ran = engine.run(connection, ORDER)
+            written.append((ran.inserted, ran.updated, ran.deleted))
     warehouse.dispose()
     assert written == [(5000, 0, 0), (0, 0, 0)]
