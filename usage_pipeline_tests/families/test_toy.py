@@ -1,7 +1,7 @@
 """A family that is a folder and a line: what the engine does with tokens it does with any."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import astuple, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -111,7 +111,7 @@ class Toy:
 
 
 @pytest.fixture
-def toy(superuser: psycopg.Connection, warehouse: Warehouse) -> Iterator[Toy]:
+def toy(superuser: psycopg.Connection, warehouse: Warehouse) -> Toy:
     superuser.execute("set session_replication_role = origin")
     found = Toy(superuser, warehouse)
     found.at(NEXT)
