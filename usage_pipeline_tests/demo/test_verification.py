@@ -35,19 +35,22 @@ from usage_private.tokens_of_window(%(start)s, %(end)s, null)
 LEDGER: Final = """
 insert into usage.rollup_ledger (
   rollup, period_start, period_end,
-  source_rows, unattributed_rows, total_only_rows, unmetered_rows, refused_rows
+  source_rows, states
 )
 select
   'tokens_' || %(period_type)s, %(start)s, %(end)s, sum(message_count),
-  coalesce(sum(message_count) filter (where user_id = '00000000-0000-0000-0000-000000000000'), 0),
-  sum(total_only_message_count), sum(unmetered_message_count), sum(refused_message_count)
+  jsonb_build_object(
+    'unattributed',
+    coalesce(sum(message_count) filter (where user_id = '00000000-0000-0000-0000-000000000000'), 0),
+    'total_only', sum(total_only_message_count), 'unmetered', sum(unmetered_message_count),
+    'refused', sum(refused_message_count))
 from usage_private.tokens_of_window(%(start)s, %(end)s, null)
 """
 ORDERED: Final = """
 select id, period_start from usage.user_token_usage
 where period_type = %(period_type)s order by period_start, user_id
 """
-COUNTED: Final = ("source_rows", "unattributed_rows", "total_only_rows", "unmetered_rows", "refused_rows")
+STATES: Final = ("unattributed", "total_only", "unmetered", "refused")
 WRONGS: Final = {
     "a number": "update usage.user_token_usage set total_tokens = total_tokens + 1 where id = %(id)s",
     "an agent": "update usage.user_token_usage set agent_ids = agent_ids || user_id where id = %(id)s",
@@ -60,10 +63,13 @@ WRONGS: Final = {
         "insert into usage.user_token_usage (period_type, period_start, period_end, user_id)"
         " select period_type, period_start, period_end, id from usage.user_token_usage where id = %(id)s"
     ),
+    "source rows": "update usage.rollup_ledger set source_rows = source_rows + 1"
+    " where rollup = %(rollup)s and period_start = %(period_start)s",
     **{
-        column: f"update usage.rollup_ledger set {column} = {column} + 1"  # noqa: S608
+        state: "update usage.rollup_ledger set"  # noqa: S608
+        f" states = states || jsonb_build_object('{state}', (states ->> '{state}')::bigint + 1)"
         " where rollup = %(rollup)s and period_start = %(period_start)s"
-        for column in COUNTED
+        for state in STATES
     },
 }
 

@@ -156,6 +156,17 @@ def test_the_way_back_leaves_nothing_of_ours(applied: Bare) -> None:
     ]
 
 
+def test_the_clock_is_plain_sql(applied: Bare) -> None:
+    """A clock that looks for a table of the tests is slow, and whoever may make that table may set it."""
+    with applied.server.connect(applied.name) as connection:
+        found = connection.execute(
+            "select language.lanname, clock.prosrc, clock.provolatile, clock.proparallel, clock.proconfig"
+            " from pg_proc clock join pg_language language on language.oid = clock.prolang"
+            " where clock.oid = 'usage_private.now()'::regprocedure"
+        ).fetchall()
+    assert found == [("sql", "select pg_catalog.clock_timestamp()", "s", "s", None)]
+
+
 def test_applying_again_changes_nothing(applied: Bare) -> None:
     before = applied.catalogue()
     assert engine.apply(applied.warehouse) == ()

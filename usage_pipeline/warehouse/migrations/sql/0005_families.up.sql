@@ -103,10 +103,9 @@ begin
         'select exists ('
         '   select from changed'
         '   where changed.%1$I = $1 and changed.period_start >= $3 and changed.period_start < $4'
-        '     and not exists ('
-        '       select from usage.restatements restated'
+        '     and pg_catalog.jsonb_build_object(%2$s) not in (' -- hashed, whatever the planner knows of new rows
+        '       select restated.key from usage.restatements restated'
         '       where restated.rollup = $2 and restated.period_start = $3'
-        '         and restated.key = pg_catalog.jsonb_build_object(%2$s)'
         '         and restated.transaction_id = pg_catalog.pg_current_xact_id()'
         '     )'
         ' )', tg_argv[1], (
