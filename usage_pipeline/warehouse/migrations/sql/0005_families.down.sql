@@ -72,6 +72,7 @@ alter table usage.restatements add column user_id uuid;
 alter table usage.restatements no force row level security; -- forced, it would show its owner no row to fill
 update usage.restatements set user_id = (key ->> 'user_id')::uuid;
 alter table usage.restatements force row level security;
+revoke insert (key) on usage.restatements from usage_writer; -- up to 15 a dropped column keeps its rights
 alter table usage.restatements alter column user_id set not null, drop column key;
 create index on usage.restatements (rollup, period_start, user_id, transaction_id);
 grant insert (user_id) on usage.restatements to usage_writer;

@@ -60,6 +60,7 @@ set
   before = usage_private.without_shared_ids(restated.before, restated.after, array['agent_ids', 'conversation_ids']),
   after = usage_private.without_shared_ids(restated.after, restated.before, array['agent_ids', 'conversation_ids']);
 alter table usage.restatements force row level security;
+revoke insert (user_id) on usage.restatements from usage_writer; -- up to 15 a dropped column keeps its rights
 alter table usage.restatements alter column key set not null, drop column user_id;
 create index on usage.restatements (rollup, period_start, key, transaction_id);
 grant insert (key) on usage.restatements to usage_writer;
