@@ -32,7 +32,7 @@ def _asset(step: Step, first_day: date) -> dg.AssetsDefinition:
         owners=["team:data"],
         tags={"grain": rollup.grain.value, "subject": rollup.family},
         code_version=rollup.code_version,
-        metadata=catalogue.of_tokens(rollup.name, rollup.grain, below),
+        metadata=catalogue.of_asset(rollup.name),
     )
     def derived(
         context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]

@@ -44,6 +44,18 @@ class Measure:
 
 
 @dataclass(frozen=True)
+class Key:
+    """A column that tells rows of one period apart; described like a measure."""
+
+    column: str
+    meaning: str
+    includes: str = ""
+    excludes: str = ""
+    raw: str = ""
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Grain:
     """One asset: `row_period` is what a row covers, `run_period` what a run covers.
 
@@ -87,24 +99,31 @@ class Family:
 
     `unit` is the column of the key that rule 4d keeps or restates whole; `nobody` the key values of what
     belongs to no known unit; `subtotal` those of a row that holds the sum of others. `contract` is the
-    source's function, `usage_private.<name>_of_window` the family's own.
+    source's function, `instant` the `table.column` of its time, `usage_private.<name>_of_window` the
+    family's own.
     """
 
     name: str
     table: sa.Table
     grain_column: str
-    key: tuple[str, ...]
+    keys: tuple[Key, ...]
     unit: str
     measures: tuple[Measure, ...]
     guard: tuple[str, ...]
     states: tuple[State, ...]
     contract: str
+    instant: str
     grains: tuple[Grain, ...]
     words: Words
     code_version: str
     nobody: Mapping[str, object] = field(default_factory=dict)
     subtotal: Mapping[str, object] = field(default_factory=dict)
     checksum_version: str = "v2"
+
+    @cached_property
+    def key(self) -> tuple[str, ...]:
+        """The columns of its key, beside grain and period."""
+        return tuple(each.column for each in self.keys)
 
     @property
     def count(self) -> str:

@@ -25,7 +25,7 @@ def tokens_daily(first_day: date) -> dg.AssetsDefinition:
         owners=["team:data"],
         tags={"grain": "daily", "subject": "tokens"},
         code_version=tokens.CODE_VERSION,
-        metadata=catalogue.of_tokens(tokens.DAILY.name, Grain.DAILY),
+        metadata=catalogue.of_asset(tokens.DAILY.name),
     )
     def compute(
         context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]

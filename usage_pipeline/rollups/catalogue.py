@@ -8,13 +8,9 @@ import dagster as dg
 
 from usage_pipeline.engine import render
 from usage_pipeline.families import registry
-from usage_pipeline.periods.calendar import Grain
-from usage_pipeline.rollups import columns, token_columns
-from usage_pipeline.rollups.token_columns import USER_TOKEN_USAGE
+from usage_pipeline.rollups import columns
 from usage_pipeline.warehouse import statements
 
-_TABLE: Final = "usage.user_token_usage"
-_KEY: Final = "period_type, period_start, user_id"
 _WHEN_RED: Final = (
     "When it is red: a failed run names the period, the reason and the command that helps; what it finished "
     "stays. A failed check does the same of numbers that stand. Computing a period again is always safe: "
@@ -22,17 +18,21 @@ _WHEN_RED: Final = (
 )
 
 
-def of_tokens(asset: str, grain: Grain, below: str | None = None) -> dict[str, Any]:
-    """Of an asset that fills the table of tokens, from the asset below or from raw rows."""
+def of_asset(asset: str) -> dict[str, Any]:
+    """Of an asset that a family fills, from the asset below or from raw rows."""
+    family, grain = registry.of_asset(asset)
+    found, period, below = columns.of(family), grain.run_period, grain.below
+    main, _, _ = family.instant.rpartition(".")
+    key = ", ".join(column.name for column in family.table.primary_key)
     return {
         "runbook": dg.MetadataValue.md(_WHEN_RED.format(asset=asset)),
-        "dagster/table_name": _TABLE,
-        "dagster/column_schema": columns.schema(USER_TOKEN_USAGE, _KEY, grain),
-        "dagster/column_lineage": columns.lineage(USER_TOKEN_USAGE, below),
+        "dagster/table_name": str(family.table),
+        "dagster/column_schema": columns.schema(found, key, period),
+        "dagster/column_lineage": columns.lineage(found, below),
         "dagster/code_references": dg.CodeReferencesMetadataValue(
             code_references=_files(*(("engine", "replace.py"), ("engine.sql", "look.sql"), *_rows_of(below)))
         ),
-        "columns_from": columns.mapping(USER_TOKEN_USAGE, token_columns.MAIN_SOURCE, below),
+        "columns_from": columns.mapping(found, main, below),
         "sql": _executed(asset),
     }
 

@@ -13,10 +13,10 @@ from sqlalchemy.engine import make_url
 
 from usage_pipeline.definitions import defs
 from usage_pipeline.derived.ladder import LADDER, ROLLUPS, Step
+from usage_pipeline.families.tokens import TOKENS
 from usage_pipeline.periods import partitions
 from usage_pipeline.periods.calendar import Grain
-from usage_pipeline.rollups import functions, runs, workers
-from usage_pipeline.rollups.token_columns import USER_TOKEN_USAGE
+from usage_pipeline.rollups import columns, functions, runs, workers
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse import backfills, presence
 from usage_pipeline.warehouse.connections import Warehouse
@@ -29,6 +29,7 @@ from usage_pipeline_tests.rollups import launching
 from usage_pipeline_tests.rollups.launching import tokens_daily
 
 FIRST = NOON.date()
+COLUMNS = columns.of(TOKENS)
 
 
 @pytest.fixture
@@ -346,7 +347,7 @@ def test_the_catalogue_tells_the_truth_about_the_table(server: Server, database:
             " from pg_attribute where attrelid = 'usage.user_token_usage'::regclass and attnum > 0"
             " order by attnum"
         ).fetchall()
-    assert rows == [(each.name, each.type, each.meaning) for each in USER_TOKEN_USAGE]
+    assert rows == [(each.name, each.type, each.meaning) for each in COLUMNS]
 
 
 def test_what_the_catalogue_says_of_an_asset() -> None:
@@ -356,7 +357,7 @@ def test_what_the_catalogue_says_of_an_asset() -> None:
     assert shown["dagster/table_name"] == "usage.user_token_usage"
     assert "INSERT INTO usage.user_token_usage" in shown["sql"].value
     assert "usage_private.tokens_of_window" in shown["sql"].value
-    assert len(shown["columns_from"].records) == len(USER_TOKEN_USAGE)
+    assert len(shown["columns_from"].records) == len(COLUMNS)
     lineage = shown["dagster/column_lineage"]
     known = {
         (spec.key, column.name)
@@ -381,7 +382,7 @@ def test_a_derived_asset_comes_from_the_one_below(step: Step) -> None:
     lineage = shown["dagster/column_lineage"].deps_by_column
     read = {(dep.asset_key.to_user_string(), dep.column_name) for deps in lineage.values() for dep in deps}
     assert {table for table, _ in read} == {below}
-    assert {column for _, column in read} <= {each.name for each in USER_TOKEN_USAGE}
+    assert {column for _, column in read} <= {each.name for each in COLUMNS}
     rows = {each.data["column"]: each.data[f"made from {below}"] for each in shown["columns_from"].records}
     assert rows["conversation_count"] == "distinct ← conversation_ids"
     assert rows["total_tokens"] == "sum ← total_tokens"

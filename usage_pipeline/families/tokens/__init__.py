@@ -5,7 +5,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from usage_pipeline.families.family import Family, Grain, Kind, Measure, State, Words
+from usage_pipeline.families.family import Family, Grain, Key, Kind, Measure, State, Words
 from usage_pipeline.periods import calendar
 
 _NIL: Final = "00000000-0000-0000-0000-000000000000"
@@ -107,7 +107,17 @@ TOKENS: Final = Family(
     name="tokens",
     table=TABLE,
     grain_column="period_type",
-    key=("user_id",),
+    keys=(
+        Key(
+            "user_id",
+            "Who the tokens belong to: the sender, else the owner of the conversation;"
+            " the nil UUID if neither is known.",
+            "accounts that are deleted by now, and people without a name; of several sessions of one "
+            "conversation those with a user decide, of these the oldest",
+            raw="coalesce(sender, session's user, nil)",
+            sources=("chat_messages_v2.sender_user_id", "conversation_sessions.user_id"),
+        ),
+    ),
     unit="user_id",
     nobody={"user_id": _NIL},
     measures=MEASURES,
@@ -118,6 +128,7 @@ TOKENS: Final = Family(
         State("refused", "refused_message_count", "reports values that make no sense"),
     ),
     contract="token_events",
+    instant=_INSTANT[0],
     grains=(
         Grain(
             "tokens_daily", "daily", calendar.Grain.DAILY, calendar.Grain.DAILY, pruned_with="tokens_monthly"

@@ -5,7 +5,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from usage_pipeline.families.family import Family, Grain, Kind, Measure, State, Words
+from usage_pipeline.families.family import Family, Grain, Key, Kind, Measure, State, Words
 from usage_pipeline.periods import calendar
 
 _INSTANT: Final = sa.TIMESTAMP(timezone=True)
@@ -38,7 +38,7 @@ TOY: Final = Family(
         schema="usage",
     ),
     grain_column="grain",
-    key=("agent", "channel"),
+    keys=(Key("agent", "Who called; nobody if unknown."), Key("channel", "How; empty: all channels.")),
     unit="agent",
     nobody={"agent": "nobody"},
     subtotal={"channel": WHOLE},
@@ -62,6 +62,7 @@ TOY: Final = Family(
         State("failed", "failed", "failed"),
     ),
     contract="toy_events",
+    instant="toy_calls.called_at",
     grains=(
         Grain(
             "toy_hourly", "HOURLY", calendar.Grain.HOURLY, calendar.Grain.DAILY, pruned_with="toy_daily"
