@@ -1,11 +1,18 @@
-"""The ladder: which grain is made from which. The database's own copy is `rollups/sql/ladder.sql`."""
+"""The ladder, as the families define it: which grain is made from which."""
 
 from dataclasses import dataclass
 from typing import Final
 
+from usage_pipeline.families.tokens import TOKENS
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.rollups import tokens
 from usage_pipeline.rollups.rollup import Rollup
+
+_PERIODS: Final = {
+    Grain.WEEKLY: "ISO week (from Monday, UTC)",
+    Grain.MONTHLY: "UTC month",
+    Grain.YEARLY: "UTC year",
+}
 
 
 @dataclass(frozen=True)
@@ -17,10 +24,10 @@ class Step:
     period: str
 
 
-LADDER: Final = (
-    Step(tokens.rollup(Grain.WEEKLY), Grain.DAILY, "ISO week (from Monday, UTC)"),
-    Step(tokens.rollup(Grain.MONTHLY), Grain.DAILY, "UTC month"),
-    Step(tokens.rollup(Grain.YEARLY), Grain.MONTHLY, "UTC year"),
+LADDER: Final = tuple(
+    Step(tokens.rollup(each.run_period), TOKENS.grain(each.below).run_period, _PERIODS[each.run_period])
+    for each in TOKENS.grains
+    if each.below
 )
 
 ROLLUPS: Final = {each.name: each for each in (tokens.DAILY, *(step.rollup for step in LADDER))}

@@ -8,15 +8,16 @@ from uuid import UUID
 from usage_pipeline.engine import run as engine
 from usage_pipeline.engine.decide import Intent, Reason
 from usage_pipeline.families.registry import of_asset
+from usage_pipeline.families.tokens import TOKENS
 from usage_pipeline.periods.calendar import Grain, Window
 from usage_pipeline.rollups import readiness
 from usage_pipeline.rollups.rollup import Outcome, Rollup
-from usage_pipeline.warehouse import policy, statements
+from usage_pipeline.warehouse import statements
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.roles import Role
 
-FAMILY: Final = policy.TOKENS
-CODE_VERSION: Final = "2"
+FAMILY: Final = TOKENS.name
+CODE_VERSION: Final = TOKENS.code_version
 _LEFT: Final = {Reason.PRUNED: "pruned", Reason.BEFORE_HORIZON: "before the horizon"}
 
 
