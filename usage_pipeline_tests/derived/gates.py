@@ -11,26 +11,34 @@ from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID
 
 import psycopg
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
-from usage_pipeline.warehouse import embedded, statements
+from usage_pipeline.engine import run as engine
+from usage_pipeline.engine.decide import Intent
+from usage_pipeline.engine.run import Order
+from usage_pipeline.families.registry import of_asset
+from usage_pipeline.periods import calendar
+from usage_pipeline.refusals import Refusal
+from usage_pipeline.warehouse import statements
+from usage_pipeline.warehouse.connections import Warehouse, driver
 from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline.warehouse.roles import Role
 
-POINTS: Final = {
-    "begun": "  insert into usage.rollup_ledger (rollup, period_start, period_end) values",
-    "locked": "  clock := usage_private.now();",
-    "looked": "  is_raw := step.below is null",
-    "read": "where (replace_tokens.written_user is null or computed.user_id = replace_tokens.written_user)",
-    "written": "  if led.state is distinct from 'sealed' or written.inserted",
-}
+POINTS: Final = ("begun", "locked", "looked", "read", "written")
 """Where a run stops: before and after its own lock; before, within and after the statement that writes."""
+LOOK: Final = {
+    "begun": "  insert into usage.rollup_ledger (rollup, period_start, period_end) values",
+    "locked": "  if own.computed_at is null then",
+    "looked": "  return query\n",
+}
+READ: Final = "FROM computed \nWHERE "
+RECORD: Final = "UPDATE usage.rollup_ledger"
 CALLED: Final = "called"
 RETURNED: Final = "returned"
 ENDED: Final = ("committed", "refused")
 PATIENCE: Final = 20
-RUN: Final = (
-    "select said, inserted + updated + deleted as changed from usage_private.run_tokens("
-    "%(rollup)s, %(start)s, %(intent)s, %(user_id)s, %(reason)s, 'test', 'test')"
-)
 GATE: Final = """
 create or replace function usage_private.wait_at(point text) returns boolean language plpgsql as $$
 begin
@@ -47,7 +55,7 @@ Option = TypeVar("Option")
 
 @dataclass(frozen=True)
 class Call:
-    """One run, as `run_tokens` is called."""
+    """One run of the engine."""
 
     rollup: str
     start: datetime
@@ -55,9 +63,11 @@ class Call:
     user_id: UUID | None = None
 
     @property
-    def binds(self) -> dict[str, object]:
+    def order(self) -> Order:
+        family, grain = of_asset(self.rollup)
+        period = calendar.window(grain.run_period, self.start.date())
         reason = None if self.intent == "run" else "a test"
-        return {**vars(self), "reason": reason}
+        return Order(family, grain, period, "test", Intent(self.intent), self.user_id, reason)
 
 
 class Chooser(Protocol):
@@ -108,11 +118,15 @@ class Runner:
     """A session with one run in it, and where it stands."""
 
     number: int
-    connection: psycopg.Connection
+    connection: Connection
     call: Call
     place: str = CALLED
     running: "Future[Any]" = field(default_factory=Future)
-    error: psycopg.Error | None = None
+    error: BaseException | None = None
+
+    @property
+    def pid(self) -> int:
+        return driver(self.connection).info.backend_pid
 
     @property
     def can_go_on(self) -> bool:
@@ -128,18 +142,19 @@ class Stage:
         self.master.execute(psycopg.sql.SQL("alter database {} set deadlock_timeout to '200ms'").format(name))
         self.install()
         self._pool = ThreadPoolExecutor(size)
-        self._sessions = [self._session(server, database, number) for number in range(size)]
+        self._warehouse = Warehouse(server.url(database), connections=size)
+        self._sessions = [self._session(number) for number in range(size)]
         self.runners: list[Runner] = []
 
     def install(self, instead: dict[str, str] | None = None) -> None:
-        """The run with its gates; a test may put a statement of its own in the place of one."""
+        """The run with its gates; a test may put a statement of its own after one."""
         self.master.execute(GATE.encode())
-        for name in ("run_tokens", "replace_tokens"):
-            self.master.execute(_gated(statements.read("rollups.sql", name), instead or {}).encode())
+        self.master.execute(_gated(statements.read("engine.sql", "look"), instead or {}).encode())
 
     def close(self) -> None:
         for session in self._sessions:
             session.close()
+        self._warehouse.dispose()
         self._pool.shutdown()
         self.master.close()
 
@@ -176,7 +191,7 @@ class Stage:
             runner.connection.commit()
             runner.place = "committed"
         else:
-            point = list(POINTS).index(runner.place) + 1
+            point = POINTS.index(runner.place) + 1
             runner.place = CALLED
             self.master.execute("select pg_advisory_unlock(%s, %s)", [runner.number, point])
         self.settle(others_hold=others_hold)
@@ -201,12 +216,12 @@ class Stage:
 
     def _look(self) -> None:
         waits = {
-            pid: "blocked" if point is None else list(POINTS)[point - 1]
+            pid: "blocked" if point is None else POINTS[point - 1]
             for pid, point in self.master.execute(
                 "select pid, case when locktype = 'advisory' and objsubid = 2 then objid::bigint end"
                 " from pg_locks where not granted and pid = any (%s)"
                 " and locktype in ('advisory', 'relation', 'transactionid', 'tuple')",
-                [[runner.connection.info.backend_pid for runner in self.runners]],
+                [[runner.pid for runner in self.runners]],
             )
         }
         for runner in self.runners:
@@ -215,37 +230,40 @@ class Stage:
 
     def _place(self, runner: Runner, waits: dict[int, str]) -> str:
         if not runner.running.done():
-            return waits.get(runner.connection.info.backend_pid, CALLED)
+            return waits.get(runner.pid, CALLED)
         error = runner.running.exception()
         if error is None:
             return RETURNED
-        assert isinstance(error, psycopg.Error), error
-        runner.error = error
+        assert isinstance(error, Refusal | DBAPIError), error
+        runner.error = error.orig if isinstance(error, DBAPIError) else error
         runner.connection.rollback()
         return "refused"
 
     @staticmethod
     def _run(runner: Runner) -> Any:
-        return runner.connection.execute(RUN, runner.call.binds).fetchone()
+        return engine.run(runner.connection, runner.call.order)
 
-    @staticmethod
-    def _session(server: Server, database: str, number: int) -> psycopg.Connection:
-        session = server.connect(database, embedded.LOGIN)
-        session.execute("set role usage_writer")
-        session.execute("set lock_timeout = '15s'")
-        session.execute("select set_config('gates.runner', %s, false)", [str(number)])
-        session.autocommit = False
+    def _session(self, number: int) -> Connection:
+        session = self._warehouse.engine(Role.WRITER).connect()
+        session.exec_driver_sql("set lock_timeout = '15s'")
+        session.exec_driver_sql("select set_config('gates.runner', %s, false)", (str(number),))
+        session.commit()
+        sa.event.listen(session, "before_cursor_execute", _with_gates, retval=True)
         return session
 
 
+def _with_gates(
+    _connection: Connection, cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
+) -> tuple[str, Any]:
+    """The statement that writes stops once it has read; the one that records stops before."""
+    if statement.startswith(RECORD):
+        cursor.execute("select usage_private.wait_at('written')")
+    return statement.replace(READ, f"{READ}usage_private.wait_at('read') AND ", 1), parameters
+
+
 def _gated(body: str, instead: dict[str, str]) -> str:
-    for point, anchor in POINTS.items():
-        if anchor not in body:
-            continue
+    for point, anchor in LOOK.items():
         assert body.count(anchor) == 1, anchor
-        if anchor.startswith("where"):
-            gated = anchor.replace("where", f"where usage_private.wait_at('{point}') and")
-        else:
-            gated = f"perform usage_private.wait_at('{point}'); {instead.get(point, '')}\n{anchor}"
-        body = body.replace(anchor, gated)
+        gate = f"perform usage_private.wait_at('{point}'); {instead.get(point, '')}\n"
+        body = body.replace(anchor, gate + anchor)
     return body

@@ -4,14 +4,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
+from usage_pipeline.engine import run as engine
+from usage_pipeline.engine.run import Ran
 from usage_pipeline.periods.calendar import Grain, Window, window, windows
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
-from usage_pipeline_tests.derived.gates import RUN, Call, Chooser, Runner, Stage
+from usage_pipeline_tests.derived.gates import Call, Chooser, Runner, Stage
 from usage_pipeline_tests.factories import Chat, set_clock, set_policy
 
 FIRST: Final = date(2026, 1, 28)
@@ -82,10 +84,10 @@ class World:
             self.master.execute(f"drop table if exists kept.{table.partition('.')[2]}".encode())
             self.master.execute(f"create table kept.{table.partition('.')[2]} as table {table}".encode())
 
-    def run(self, what: Call) -> Any:
+    def run(self, what: Call) -> Ran:
         """One run by itself; nothing is stopped."""
         with self.warehouse.begin(Role.WRITER) as connection:
-            return connection.exec_driver_sql(RUN, what.binds).one()
+            return engine.run(connection, what.order)
 
     def play(self, chooser: Chooser, *calls: Call) -> list[Runner]:
         """The runs step by step; before each step the day's source grows."""
