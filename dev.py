@@ -29,7 +29,7 @@ CHECKS = {"lint": "ruff check .", "format": "ruff format --check .", "types": "m
 HELP = """usage: python3 dev.py VERB [ARGUMENTS]
 
   python3 dev.py demo          the whole stack with demo data; Ctrl-C stops it
-  python3 dev.py test          lint, format, types, then the tests that take five minutes
+  python3 dev.py test          lint, format, types, then the tests that take minutes
   python3 dev.py test --all    the checks, then every test on every server that is installed: an hour
   python3 dev.py test ARGS     pytest with these arguments
   python3 dev.py soak          thousands of random histories of runs, on every core (--help)
