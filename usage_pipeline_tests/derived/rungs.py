@@ -63,7 +63,7 @@ class Period:
         return (GRAINS.index(self.grain), self.first) < (GRAINS.index(other.grain), other.first)
 
     def __repr__(self) -> str:
-        return f"{self.grain} {self.words}"
+        return f"{self.grain} {self.first}"
 
     @cached_property
     def words(self) -> str:

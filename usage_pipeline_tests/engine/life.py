@@ -143,7 +143,8 @@ class Life:
         found = self.engine.run(self.oracle, period, intent, user)
         recorded = len(self.oracle.restated)
         wanted, missing = self._expected(period, intent, user)
-        self.told.append(f"{intent} {period}{f' for {user.int}' if user else ''}: {wanted}")
+        whom = f" for {user.int}" if user else ""
+        self.told.append(f"{intent} {period}{whom}: {wanted if isinstance(wanted, Why) else wanted.word}")
         self._says_the_same(period, found, wanted, missing)
         if found.ledger:
             if intent is Intent.ACCEPT:
