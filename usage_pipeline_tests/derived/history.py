@@ -21,6 +21,7 @@ from usage_pipeline_tests.derived.oracle import (
     State,
     Version,
     Why,
+    shrinks,
 )
 from usage_pipeline_tests.derived.rows import NOBODY, Answer, Owner, Rows
 from usage_pipeline_tests.derived.rungs import GRAINS, Period
@@ -322,8 +323,8 @@ class History:
             if was is None or was.state != State.SEALED or period in free:
                 continue
             now = stored.get((period, user))
-            is_kept = now is not None and now.row.holds_no_less_than(before.row)
-            self._require(is_kept, f"sealed {period}, user {user.int}", now, before)
+            is_less = shrinks(period, before.row, now and now.row)
+            self._require(not is_less, f"sealed {period}, user {user.int}", now, before)
 
     def _books_balance(self, ledger: Mapping[Period, Recorded]) -> None:
         for period, recorded in ledger.items():

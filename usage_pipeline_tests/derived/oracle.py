@@ -434,6 +434,19 @@ class Oracle:
         return period.whole not in above or self.entries[period.whole].below.get(period) == entry.version
 
 
+def shrinks(period: Period, before: Row, now: Row | None) -> bool:
+    """Whether a sealed row became less.
+
+    Conversations of a period made from others are a union: a day that keeps their number and holds others
+    may leave fewer of them.
+    """
+    if now is None:
+        return True
+    if not period.below:
+        return not now.holds_no_less_than(before)
+    return now.messages < before.messages or now.total < before.total
+
+
 def _makes_all_anew(entry: Entry, intent: Intent, user: UUID | None) -> bool:
     """Whether what somebody altered cannot outlive the run."""
     if entry.state is State.SEALED:

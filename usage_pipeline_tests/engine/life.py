@@ -16,6 +16,7 @@ from usage_pipeline_tests.derived.oracle import (
     Standing,
     State,
     Why,
+    shrinks,
 )
 from usage_pipeline_tests.derived.rows import Answer, Owner, Rows, Usage, message_count
 from usage_pipeline_tests.derived.rungs import GRAINS, Ladder, Period
@@ -231,8 +232,8 @@ class Life:
             return
         after = self.oracle.entries[period].rows
         for user, row in before.rows.items():
-            is_there = user in after and after[user].holds_no_less_than(row)
-            self.require(is_there, f"user {user.int} of a sealed period", period, after.get(user), row)
+            is_less = shrinks(period, row, after.get(user))
+            self.require(not is_less, f"user {user.int} of a sealed period", period, after.get(user), row)
 
     def require(self, is_so: object, what: str, of: object, found: object, wanted: object) -> None:
         if not is_so:

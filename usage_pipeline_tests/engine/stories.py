@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline_tests.derived.oracle import Intent, Said, State, Why
-from usage_pipeline_tests.derived.rows import ADDED
+from usage_pipeline_tests.derived.rows import ADDED, NOBODY
 from usage_pipeline_tests.derived.rungs import Period
 from usage_pipeline_tests.engine.life import CONVERSATIONS, DAY, FIRST_DAY, SMALL, USERS, Life, noon
 from usage_pipeline_tests.engine.pure import COUNT, Engine
@@ -118,6 +118,24 @@ def a_user_may_grow_while_others_are_lost(engine: Engine) -> None:
     assert isinstance(life.do(FIRST, Intent.USER, USERS[1]), Said)
 
 
+def a_sealed_month_may_count_fewer_conversations(engine: Engine) -> None:
+    """Of nobody: a day has as many as before, but one that another day has too."""
+    life = begun(engine, FIRST_DAY, FIRST_DAY)
+    life.own(CONVERSATIONS[0], USERS[0])
+    life.add(noon(FIRST_DAY), CONVERSATIONS[2])
+    seal(life)
+    life.own(CONVERSATIONS[0], None)
+    life.add(noon(FIRST_DAY + DAY), CONVERSATIONS[0])
+    month = life.of(Grain.MONTHLY, FIRST_DAY)
+    for period in (life.of(Grain.DAILY, FIRST_DAY + DAY), month):
+        life.do(period)
+    assert life.oracle.entries[month].rows[NOBODY].conversation_count == 2
+    life.own(CONVERSATIONS[2], USERS[1])
+    for period in (FIRST, month):
+        life.do(period)
+    assert life.oracle.entries[month].rows[NOBODY].conversation_count == 1
+
+
 def what_replace_lost_is_not_stored(engine: Engine) -> None:
     """A rollup that reads fewer rows than its source holds; rows that were not written; a state mixed up."""
     case = proof(engine)
@@ -205,6 +223,7 @@ STORIES: Final[tuple[Callable[[Engine], None], ...]] = (
     an_accepted_loss_of_one_user_is_verified, a_sealed_week_waits_for_an_older_day,
     a_sealed_week_is_not_made_from_an_open_day, what_a_call_has_begun_may_shrink,
     a_source_that_lost_its_rows_is_not_believed, messages_that_moved_to_another_user_are_not_lost,
-    a_user_may_grow_while_others_are_lost, what_replace_lost_is_not_stored,
+    a_user_may_grow_while_others_are_lost, a_sealed_month_may_count_fewer_conversations,
+    what_replace_lost_is_not_stored,
     a_checksum_is_compared_with_its_own_kind, sums_that_the_periods_below_do_not_have_are_not_compared,
 )  # fmt: skip
