@@ -7,7 +7,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Row
 
-from usage_pipeline.engine import rows
 from usage_pipeline.engine.decide import Facts, Period
 from usage_pipeline.families.family import Family, Grain
 from usage_pipeline.periods.calendar import Window
@@ -30,7 +29,7 @@ def look(connection: Connection, family: Family, grain: Grain, window: Window) -
     own, *lower = statements.run(
         connection, "engine.sql", "look_at_period",
         family=family.name, rollup=grain.name, starts=window.start, ends=window.end,
-        below=below.name if below else None, below_unit=rows.UNITS[below.run_period] if below else None,
+        below=below.name if below else None, below_unit=below.run_period.unit if below else None,
     )  # fmt: skip
     if own.first_day is None:
         raise failures.pending(f"the first day of {family.name} is not recorded in the database")

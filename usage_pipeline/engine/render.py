@@ -1,12 +1,11 @@
-"""The composed statements as text, for a person: what a run binds is a name, the rest is written out."""
+"""The composed statements as text: what a run binds is a name, the rest is written out."""
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import registry
-from sqlalchemy.sql import visitors
+from sqlalchemy.dialects.postgresql.base import PGCompiler, PGDialect
 
 from usage_pipeline.engine.replace import Shape, replace
 from usage_pipeline.families.family import Family, Grain
@@ -26,25 +25,38 @@ _DERIVED: Final = {
 }
 
 
+class _Compiler(PGCompiler):
+    """Writes a value that a run binds as its name, any other as a literal."""
+
+    dialect: "_Dialect"
+
+    def visit_bindparam(self, bindparam: Any, *args: Any, **options: Any) -> str:
+        if bindparam.required:
+            return f"{self.dialect.prefix}{bindparam.key}"
+        usual: Any = super().visit_bindparam
+        return str(usual(bindparam, *args, **{**options, "literal_binds": True}))
+
+
+class _Dialect(PGDialect):
+    statement_compiler = _Compiler
+    prefix = ":"
+
+
+class _DialectOfFunctions(_Dialect):
+    prefix = "p_"
+
+
 def statements(family: Family, grain: Grain) -> Iterator[tuple[str, str]]:
     """What the runs of an asset execute: when, and the statement."""
     for when, shape in (_DERIVED if grain.below else _RAW).items():
-        yield when, text(replace(family, grain, shape))
+        yield when, printed(replace(family, grain, shape))
 
 
-def text(statement: sa.Select[Any], prefix: str = ":") -> str:
-    """One statement; a value that a run binds is its name after the prefix."""
-
-    def named(element: visitors.ExternallyTraversible, **_: Any) -> sa.ColumnElement[Any] | None:
-        if isinstance(element, sa.BindParameter) and element.required:
-            return sa.literal_column(f"{prefix}{element.key}", element.type)
-        return None
-
-    with_names = cast("sa.Select[Any]", visitors.replacement_traverse(statement, {}, named))
-    compiled = with_names.compile(
-        dialect=registry.load("postgresql")(), compile_kwargs={"literal_binds": True}
-    )
-    return "\n".join(line for each in str(compiled).splitlines() for line in _folded(each.strip()))
+def printed(statement: sa.Select[Any] | sa.CompoundSelect[Any], *, in_function: bool = False) -> str:
+    """One statement; a value that a run binds is a `:name`, in a function its argument `p_name`."""
+    dialect: type[Any] = _DialectOfFunctions if in_function else _Dialect
+    text = str(statement.compile(dialect=dialect()))
+    return "\n".join(line for each in text.splitlines() for line in _folded(each.strip()))
 
 
 def _folded(line: str) -> Iterator[str]:

@@ -148,7 +148,7 @@ class _Composer:
     def _new_row(self) -> dict[str, ColumnElement[Any]]:
         computed, starts, ends = self.computed, _START, _END
         if rows.is_finer(self.grain):
-            length = literal(f"1 {rows.UNITS[self.grain.row_period]}", sa.Text)
+            length = literal(f"1 {self.grain.row_period.unit}", sa.Text)
             starts = computed.c.period_start
             ends = starts + cast(length, sa.Interval)
         values: dict[str, ColumnElement[Any]] = {
@@ -219,6 +219,14 @@ def stored_rows(family: Family, grain: Grain) -> Select[Any]:
     stored = family.table.alias("stored")
     columns = [*rows.identity(family, grain), *(each.column for each in family.written)]
     return select(*(stored.c[name] for name in columns)).where(rows.within(family, stored, grain))
+
+
+def stored(family: Family, grain: Grain) -> Select[Any]:
+    """How many rows of a period are stored, and their checksum; nothing if the rollup is another."""
+    kept = stored_rows(family, grain).subquery("stored")
+    rollup = sa.bindparam("rollup", type_=sa.Text, required=True)
+    is_meant = rollup == literal(grain.name, sa.Text)
+    return select(func.count(), figures.checksum(family, grain, kept)).select_from(kept).having(is_meant)
 
 
 @cache

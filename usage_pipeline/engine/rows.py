@@ -7,7 +7,6 @@ from sqlalchemy import ColumnElement, FromClause, Select, bindparam, cast, func
 from sqlalchemy.dialects import postgresql as pg
 
 from usage_pipeline.families.family import Family, Grain, Kind, Measure
-from usage_pipeline.periods import calendar
 
 INSTANT: Final = sa.TIMESTAMP(timezone=True)
 _TYPES: Final[dict[str, sa.types.TypeEngine[Any]]] = {
@@ -18,14 +17,6 @@ _TYPES: Final[dict[str, sa.types.TypeEngine[Any]]] = {
     "reason": sa.Text(),
     "run_id": sa.Text(),
 }
-UNITS: Final = {
-    calendar.Grain.HOURLY: "hour",
-    calendar.Grain.DAILY: "day",
-    calendar.Grain.WEEKLY: "week",
-    calendar.Grain.MONTHLY: "month",
-    calendar.Grain.YEARLY: "year",
-}
-"""How PostgreSQL names the periods."""
 AT: Final = {name: bindparam(name, type_=kind, required=True) for name, kind in _TYPES.items()}
 """What one run binds; the statement itself is composed once."""
 
@@ -57,7 +48,7 @@ def within(family: Family, at: FromClause, grain: Grain) -> ColumnElement[bool]:
 def within_parts(family: Family, at: FromClause, below: Grain) -> ColumnElement[bool]:
     """The rows below that are read: those of the periods that are named."""
     start = at.c.period_start
-    run_start = func.date_trunc(UNITS[below.run_period], start, "UTC") if is_finer(below) else start
+    run_start = func.date_trunc(below.run_period.unit, start, "UTC") if is_finer(below) else start
     return sa.and_(within(family, at, below), run_start == func.any(AT["period_starts"]))
 
 

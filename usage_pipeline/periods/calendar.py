@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from typing import Final
 
 
 class Grain(StrEnum):
@@ -12,6 +13,20 @@ class Grain(StrEnum):
     WEEKLY = "weekly"
     MONTHLY = "monthly"
     YEARLY = "yearly"
+
+    @property
+    def unit(self) -> str:
+        """One period of it, as PostgreSQL and people name it."""
+        return _UNITS[self]
+
+
+_UNITS: Final = {
+    Grain.HOURLY: "hour",
+    Grain.DAILY: "day",
+    Grain.WEEKLY: "week",
+    Grain.MONTHLY: "month",
+    Grain.YEARLY: "year",
+}
 
 
 @dataclass(frozen=True, order=True, slots=True)

@@ -53,7 +53,7 @@ def shown(room: str, names: Sequence[str]) -> dg.MarkdownMetadataValue:
 
 def _rows_of(below: str | None) -> list[tuple[str, str]]:
     """The file that says which rows a run should find."""
-    return [("engine", "rows.py")] if below else [("rollups.sql", "tokens_of_window.sql")]
+    return [("engine", "rows.py")] if below else [("families.tokens", "tokens_of_window.sql")]
 
 
 def _files(*named: tuple[str, str]) -> list[dg.LocalFileCodeReference | dg.UrlCodeReference]:

@@ -11,7 +11,6 @@ from sqlalchemy.dialects import registry
 from usage_pipeline.families.family import Family, Key, Kind, Measure
 from usage_pipeline.periods.calendar import Grain
 
-_PERIODS: Final = {Grain.DAILY: "day", Grain.WEEKLY: "week", Grain.MONTHLY: "month", Grain.YEARLY: "year"}
 _CLIMBS: Final = {Kind.SUM: "sum", Kind.SUM_OR_NULL: "sum", Kind.MIN: "min", Kind.MAX: "max"}
 _STORED: Final = {"weekly": "weekly (ISO, from Monday)"}
 _UNCHANGED: Final = "A run that finds nothing new writes nothing, and leaves it."
@@ -42,7 +41,7 @@ class Column:
 
     def described(self, grain: Grain) -> str:
         """The meaning, then what it includes and excludes on a row of this grain."""
-        return f"{self.meaning}\n\n{self.extent.format(period=_PERIODS[grain])}"
+        return f"{self.meaning}\n\n{self.extent.format(period=grain.unit)}"
 
     def made(self, below: str | None) -> tuple[str, list[tuple[str, str]]]:
         """Its rule, and each column it reads with its table: of the asset below, else of the source."""
@@ -108,7 +107,7 @@ def _climbs(family: Family, measure: Measure) -> Made:
     read = (measure.of or measure.column,)
     if measure.kind is Kind.IDS:
         keeping = " and ".join(
-            _PERIODS[each.run_period] + "s" for each in family.grains if each.below and each.keeps_ids
+            each.run_period.unit + "s" for each in family.grains if each.below and each.keeps_ids
         )
         return Made(f"distinct, on {keeping} alone", read)
     return Made(_CLIMBS.get(measure.kind, "distinct"), read)

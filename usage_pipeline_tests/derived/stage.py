@@ -97,9 +97,11 @@ class World:
             while options := [runner for runner in runners if runner.can_go_on]:
                 self.grow()
                 runner = chooser.pick(options)
-                if runner.place == "looked" and runner.call.rollup == "tokens_daily":
-                    self._note(runner)
+                reads = runner.place == "looked" and runner.call.rollup == "tokens_daily"
+                found = self._read_by(runner) if reads else {}
                 self.stage.go_on(runner)
+                if runner.place != "refused":  # what is refused after its look reads nothing
+                    self.read.update(found)
         return runners
 
     def stored(self) -> dict[tuple[str, date], Stored]:
@@ -129,7 +131,7 @@ class World:
                 grain, start,
             )  # fmt: skip
             (found,) = self.master.execute(
-                "select checksum from usage_private.stored_tokens(%s, %s, %s)", [grain, start, end]
+                "select checksum from usage_private.stored_of_period(%s, %s, %s)", [rollup, start, end]
             )
             yield Stored(grain, Window(start, end), state, covered_until, checksum, below, sums, found[0])
 
@@ -138,11 +140,10 @@ class World:
             user: (count, int(total)) for user, count, total in self.master.execute(query.encode(), binds)
         }
 
-    def _note(self, runner: Runner) -> None:
+    def _read_by(self, runner: Runner) -> Sums:
         found = self.source(window(Grain.DAILY, DAY))
-        if runner.call.user_id is not None:
-            found = {runner.call.user_id: found[runner.call.user_id]}
-        self.read.update(found)
+        user = runner.call.user_id
+        return found if user is None else {user: found[user]}
 
     def _fill(self) -> None:
         self.conversations = [self.chat.session(user_id=user).conversation_id for user in USERS]

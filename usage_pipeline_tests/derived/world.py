@@ -10,7 +10,8 @@ from uuid import UUID
 import pytest
 from psycopg.types.json import Jsonb
 
-from usage_pipeline.engine import prove
+from usage_pipeline.engine import functions, prove
+from usage_pipeline.families.registry import FAMILIES
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.rollups import tokens
 from usage_pipeline.warehouse.connections import Warehouse
@@ -28,12 +29,6 @@ CONVERSATIONS: Final = tuple(UUID(int=number) for number in (21, 22, 23))
 EARLIEST: Final = date(2025, 11, 1)
 LATEST: Final = date(2026, 6, 30)
 SEED_CALL: Final = "select usage.aggregate_user_token_usage(%(user)s, %(start)s, %(end)s, %(grain)s)"
-GUARD: Final = (
-    "create or replace function usage_private.loss_guard()"
-    " returns table (family text, count_column text, least_rows bigint, least_share numeric)"
-    " language sql immutable as $$ values ('tokens', 'message_count', 3::bigint, 0.5) $$"
-)
-"""Small enough for histories of a few answers: the oracle's `LARGE`; runs have it from `prove`."""
 SPOKEN: Final[Mapping[Usage, object]] = {
     Usage(3, 2, 5, "reported"): {
         "processingDetails": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
@@ -94,7 +89,7 @@ class World:
         for grain, rollup in self.rollups.items():
             whole = rungs.span(grain, EARLIEST, LATEST)
             rollup.ensure_partitions(self.warehouse, whole[0].window, whole[-1].window)
-        self.install(GUARD)
+        self.install(functions.ladder(FAMILIES).text)  # with what `prove` says now
         self._plan_once()
 
     def _plan_once(self) -> None:

@@ -48,7 +48,7 @@ def writer(warehouse: Warehouse, server: Server, database: str) -> Iterator[psyc
 
 def checksum(writer: psycopg.Connection) -> str:
     row = writer.execute(
-        "select checksum from usage_private.stored_tokens('daily', '2026-03-04Z', '2026-03-05Z')"
+        "select checksum from usage_private.stored_of_period('tokens_daily', '2026-03-04Z', '2026-03-05Z')"
     ).fetchone()
     assert row is not None
     return str(row[0])

@@ -194,7 +194,7 @@ def test_a_message_that_is_lost_on_the_way_stops_the_run(
     run(warehouse)
     before = versions(server, database)
     with server.connect(database) as connection:
-        body = statements.read("rollups.sql", "tokens_of_window")
+        body = statements.read("families.tokens", "tokens_of_window")
         broken = body.replace(
             "group by event.conversation_id,", "where event.total_tokens < 0 group by event.conversation_id,"
         )

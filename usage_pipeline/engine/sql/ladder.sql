@@ -1,6 +1,6 @@
 -- ladder: every rollup, from the finest up: its family, how its rows are stored, what a row and a run cover, what it is
--- made from, and with which rollup's periods it is pruned. loss_guard: from when on a run does not believe its source.
--- Both are made from the families' definitions.
+-- made from, and with which rollup's periods it is pruned. families: what they call their rows, and from when on a run
+-- does not believe their source. Both are made from the definitions of the families.
 
 create or replace function usage_private.ladder()
 returns table (
@@ -13,14 +13,18 @@ as $$
     {ladder}
 $$;
 
-create or replace function usage_private.loss_guard()
-returns table (family text, count_column text, least_rows bigint, least_share numeric)
+create or replace function usage_private.families()
+returns table (
+  family text, unit text, events text, count_column text, added text[], least_rows bigint, least_share numeric
+)
 language sql immutable parallel safe
 as $$
-  -- What counts as a source that lost its rows: a period that is over and held at least so many, of which the source
-  -- has less than this share. The check and `doctor` read here what runs are told in Python.
-  values
-    {guards}
+  -- A source has lost its rows if it has less than least_share of a period that is over and held at least least_rows.
+  select known.family, known.unit, known.events, known.count_column, known.added::text[], known.least_rows,
+    known.least_share
+  from (values
+    {families}
+  ) known (family, unit, events, count_column, added, least_rows, least_share)
 $$;
 
 create or replace function usage_private.start_of(unit text, instant timestamptz)

@@ -7,6 +7,7 @@ create or replace function usage.aggregate_user_token_usage(
 returns void
 language plpgsql volatile security invoker
 set search_path = pg_catalog, pg_temp set timezone = 'UTC' set datestyle = 'ISO'
+set enable_nestloop = on set jit = off set work_mem = '64MB' -- what a run sets for its statement ends with the call
 as $$
 declare
   step record;
@@ -35,8 +36,26 @@ begin
         hint = pg_catalog.format('give %s and %s',
           coalesce(starts::text, 'a start'), coalesce(usage_private.end_of(step.run_unit, starts)::text, 'its end'));
   end if;
-  perform
-  from usage_private.run_tokens(
-    step.rollup, p_period_start, 'user', p_user_id, null, 'usage.aggregate_user_token_usage', null);
+  perform usage_private.run_one(step.rollup, p_period_start, p_user_id::text);
+exception when check_violation then
+  if usage_private.has_partition(p_period_type, p_period_start) then
+    raise;
+  end if;
+  raise exception 'there is no partition yet for % of %', step.rollup,
+    usage_private.in_words(step.run_unit, p_period_start)
+    using errcode = 'UP001', detail = 'it is made in a call of its own', hint = pg_catalog.format(
+      'select usage_private.ensure_partitions(%L, %L, %L)', p_period_type, p_period_start, p_period_end);
 end
+$$;
+
+create or replace function usage_private.has_partition(period_type text, period_start timestamptz)
+returns boolean
+language sql stable parallel safe
+as $$
+  select exists (
+    select
+    from pg_catalog.pg_class part
+    join pg_catalog.pg_namespace place on place.oid = part.relnamespace and place.nspname = 'usage_parts'
+    where part.relname = usage_private.partition_name(has_partition.period_type, has_partition.period_start)
+  )
 $$;

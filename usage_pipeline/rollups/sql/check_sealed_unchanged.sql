@@ -65,5 +65,5 @@ select
   stored.stored_rows,
   sealed.stored_rows as sealed_rows
 from sealed
-cross join lateral usage_private.stored_tokens(cast(:grain as text), sealed.period_start, sealed.period_end) stored
+cross join lateral usage_private.stored_of_period(:rollup, sealed.period_start, sealed.period_end) stored
 order by sealed.period_start

@@ -41,6 +41,6 @@ select
     guard.least_rows),
   0
 from usage_private.ladder() step
-join usage_private.loss_guard() guard on guard.family = step.family
+join usage_private.families() guard on guard.family = step.family
 where step.rollup = :rollup and cast(:newest_days as integer) > 0 and not exists (select from looked_at)
 order by period_start

@@ -22,7 +22,7 @@ begin
     select ledger.period_start, ledger.period_end, ledger.state, stored.messages,
       pg_catalog.ceil(guard.least_share * stored.messages)::bigint as needed
     from usage_private.ladder() step
-    join usage_private.loss_guard() guard on guard.family = step.family
+    join usage_private.families() guard on guard.family = step.family
     join usage.rollup_ledger ledger on ledger.rollup = step.rollup
     cross join lateral (select (ledger.totals ->> 'message_count')::bigint) stored (messages)
     left join usage.source_horizon horizon on horizon.family = step.family

@@ -32,7 +32,7 @@ inserted AS
 (INSERT INTO usage.user_token_usage (period_type, period_start, period_end, user_id, total_prompt_tokens,
   total_completion_tokens, total_tokens, message_count, unmetered_message_count, refused_message_count,
   conversation_count, agent_ids, conversation_ids, last_activity, id) SELECT 'monthly' AS anon_1,
-  :window_start, :window_end, computed.user_id AS user_id,
+  :window_start AS anon_2, :window_end AS anon_3, computed.user_id AS user_id,
   computed.total_prompt_tokens AS total_prompt_tokens,
   computed.total_completion_tokens AS total_completion_tokens, computed.total_tokens AS total_tokens,
   computed.message_count AS message_count, computed.unmetered_message_count AS unmetered_message_count,
@@ -172,8 +172,8 @@ WHERE stored.period_type = 'daily' AND stored.period_start >= :window_start
 inserted AS
 (INSERT INTO usage.user_token_usage (period_type, period_start, period_end, user_id, total_prompt_tokens,
   total_completion_tokens, total_tokens, message_count, unmetered_message_count, refused_message_count,
-  conversation_count, agent_ids, conversation_ids, last_activity, id) SELECT 'monthly' AS anon_4,
-  :window_start, :window_end, computed.user_id AS user_id,
+  conversation_count, agent_ids, conversation_ids, last_activity, id) SELECT 'monthly' AS anon_7,
+  :window_start AS anon_2, :window_end AS anon_8, computed.user_id AS user_id,
   computed.total_prompt_tokens AS total_prompt_tokens,
   computed.total_completion_tokens AS total_completion_tokens, computed.total_tokens AS total_tokens,
   computed.message_count AS message_count, computed.unmetered_message_count AS unmetered_message_count,
@@ -239,7 +239,7 @@ WHERE stored.period_type = 'monthly' AND stored.period_start >= :window_start
   AND stored.period_start < :window_end),
 restated AS
 (INSERT INTO usage.restatements (rollup, period_start, key, before, after, reason, run_id,
-  restated_at) SELECT 'tokens_monthly' AS anon_1, :window_start, jsonb_build_object('user_id',
+  restated_at) SELECT 'tokens_monthly' AS anon_1, :window_start AS anon_2, jsonb_build_object('user_id',
   changed.user_id) AS jsonb_build_object_1,
   CASE WHEN (old_row.user_id IS NOT NULL) THEN jsonb_build_object('total_prompt_tokens',
   old_row.total_prompt_tokens, 'total_completion_tokens', old_row.total_completion_tokens, 'total_tokens',
@@ -249,7 +249,7 @@ restated AS
   array((SELECT unnest(old_row.agent_ids) AS unnest_1 EXCEPT SELECT unnest(new_row.agent_ids) AS unnest_2)),
   'conversation_ids',
   array((SELECT unnest(old_row.conversation_ids) AS unnest_3 EXCEPT SELECT unnest(new_row.conversation_ids) AS unnest_4)),
-  'last_activity', old_row.last_activity) END AS anon_2,
+  'last_activity', old_row.last_activity) END AS anon_3,
   CASE WHEN (new_row.user_id IS NOT NULL) THEN jsonb_build_object('total_prompt_tokens',
   new_row.total_prompt_tokens, 'total_completion_tokens', new_row.total_completion_tokens, 'total_tokens',
   new_row.total_tokens, 'message_count', new_row.message_count, 'unmetered_message_count',
@@ -258,7 +258,8 @@ restated AS
   array((SELECT unnest(new_row.agent_ids) AS unnest_5 EXCEPT SELECT unnest(old_row.agent_ids) AS unnest_6)),
   'conversation_ids',
   array((SELECT unnest(new_row.conversation_ids) AS unnest_7 EXCEPT SELECT unnest(old_row.conversation_ids) AS unnest_8)),
-  'last_activity', new_row.last_activity) END AS anon_3, :reason, :run_id, usage_private.now() AS now_1
+  'last_activity', new_row.last_activity) END AS anon_4, :reason AS anon_5, :run_id AS anon_6,
+  usage_private.now() AS now_1
 FROM changed LEFT OUTER JOIN before AS old_row ON old_row.user_id = changed.user_id
   LEFT OUTER JOIN computed AS new_row ON new_row.user_id = changed.user_id ORDER BY changed.user_id),
 after AS
@@ -301,7 +302,7 @@ FROM computed) AS computed_states,
   (SELECT 'v2:' || CAST(coalesce(sum(hash_record_extended(row(before.user_id, before.total_prompt_tokens,
   before.total_completion_tokens, before.total_tokens, before.message_count, before.unmetered_message_count,
   before.refused_message_count, before.conversation_count, before.agent_ids, before.conversation_ids,
-  before.last_activity), CAST(0 AS BIGINT))), 0) AS TEXT) AS anon_5
+  before.last_activity), CAST(0 AS BIGINT))), 0) AS TEXT) AS anon_9
 FROM before) AS checksum_before, (SELECT jsonb_build_object('total_prompt_tokens',
   coalesce(sum(before.total_prompt_tokens), 0), 'total_completion_tokens',
   coalesce(sum(before.total_completion_tokens), 0), 'total_tokens', coalesce(sum(before.total_tokens), 0),
@@ -342,7 +343,7 @@ inserted AS
 (INSERT INTO usage.user_token_usage (period_type, period_start, period_end, user_id, total_prompt_tokens,
   total_completion_tokens, total_tokens, message_count, unmetered_message_count, refused_message_count,
   conversation_count, agent_ids, conversation_ids, last_activity, id) SELECT 'monthly' AS anon_1,
-  :window_start, :window_end, computed.user_id AS user_id,
+  :window_start AS anon_2, :window_end AS anon_3, computed.user_id AS user_id,
   computed.total_prompt_tokens AS total_prompt_tokens,
   computed.total_completion_tokens AS total_completion_tokens, computed.total_tokens AS total_tokens,
   computed.message_count AS message_count, computed.unmetered_message_count AS unmetered_message_count,
