@@ -10,6 +10,8 @@ from typing import Final
 import pytest
 import yaml
 
+from usage_pipeline.families.registry import FAMILIES
+
 PACKAGE: Final = Path(__file__).parent.parent / "usage_pipeline"
 ROOT: Final = PACKAGE.parent
 ORDER: Final = (
@@ -83,6 +85,27 @@ def imports_to_the_right(path: Path) -> Iterator[str]:
         mine = ORDER.index(room(path))
         right = sorted({other for other in imported(tree) if ORDER.index(other) > mine})
         yield from (f"imports {other}, which stands to its right" for other in right)
+
+
+def test_the_engine_names_no_family() -> None:
+    """A measure or a table in the engine is the first line of a second engine."""
+    names = {
+        name
+        for family in FAMILIES
+        for name in (
+            family.table.name,
+            family.contract,
+            *family.key,
+            *(each.column for each in family.measures),
+        )
+    }
+    named = re.compile(rf"\b(tokens\w*|{'|'.join(sorted(names))})\b")
+    files = [path for path in (*MODULES, *STATEMENTS) if room(path) == "engine"]
+    assert [(name(path), found) for path in files for found in named.findall(path.read_text())] == []
+    assert named.findall("select total_tokens from usage.user_token_usage") == [
+        "total_tokens",
+        "user_token_usage",
+    ]
 
 
 def test_the_rooms_are_those_of_the_map() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Final
 
-from usage_pipeline.engine.decide import Compute, Facts, Reason, Refuse
+from usage_pipeline.engine.plan import Compute, Facts, Reason, Refuse
 
 LEAST_ROWS: Final = 1000
 """A period that held fewer source rows may lose them all."""
@@ -33,10 +33,6 @@ class Found:
     rows_before: int = 0
     kept_rows: int = 0
     kept: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-
-    @property
-    def changed(self) -> int:
-        return self.inserted + self.updated + self.deleted
 
 
 def prove(facts: Facts, plan: Compute, found: Found, *, count: str, added: Collection[str]) -> Refuse | None:

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql as pg
 
-from usage_pipeline.engine.decide import Compute, Facts
+from usage_pipeline.engine.plan import Compute, Facts
 from usage_pipeline.engine.prove import Found
 from usage_pipeline.engine.rows import INSTANT
 from usage_pipeline.families.family import Family, Grain

@@ -4,7 +4,7 @@ It is composed once for each shape, with the values of a run as binds, and write
 """
 
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -60,7 +60,10 @@ class _Composer:
     shape: Shape
     computed: CTE
     before: CTE
-    passes: CTE
+
+    @cached_property
+    def passes(self) -> CTE:
+        return recorded.passes(self.family, self.computed, self.before)
 
     @property
     def table(self) -> sa.Table:
@@ -211,7 +214,7 @@ def _composer(family: Family, grain: Grain, shape: Shape) -> _Composer:
         computing = rows.of_periods(family, grain, below)
     computed = computing.cte("computed").prefix_with("materialized")
     before = stored_rows(family, grain).cte("before").prefix_with("materialized")
-    return _Composer(family, grain, shape, computed, before, recorded.passes(family, computed, before))
+    return _Composer(family, grain, shape, computed, before)
 
 
 def stored_rows(family: Family, grain: Grain) -> Select[Any]:

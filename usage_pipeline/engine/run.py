@@ -8,8 +8,9 @@ from uuid import UUID
 from sqlalchemy import Connection, RowMapping
 
 from usage_pipeline.engine import look, record, words
-from usage_pipeline.engine.decide import Compute, Intent, Leave, Refuse, decide
+from usage_pipeline.engine.decide import decide
 from usage_pipeline.engine.look import Seen
+from usage_pipeline.engine.plan import Compute, Intent, Leave, Refuse
 from usage_pipeline.engine.prove import Found, prove
 from usage_pipeline.engine.replace import Shape, replace, unchanged
 from usage_pipeline.families.family import Family, Grain

@@ -6,8 +6,8 @@ from datetime import date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from usage_pipeline.engine.decide import Period, Reason, Refuse
 from usage_pipeline.engine.look import Seen
+from usage_pipeline.engine.plan import Period, Reason, Refuse
 from usage_pipeline.engine.prove import Found
 from usage_pipeline.families.family import Family, Grain
 from usage_pipeline.periods import calendar
@@ -217,7 +217,7 @@ def _unbalanced(case: _Case) -> Refusal:
         "was not stored",
         f"the source has {found.source_rows} {case.family.words.events}, {found.computed_rows} were "
         f"computed, and {stored} would be stored ({states})",
-        "$ migrate status tells whether a function was altered; $ migrate apply makes it anew",
+        "$ migrate status reports a function that was altered; $ migrate apply creates it again",
     )
 
 

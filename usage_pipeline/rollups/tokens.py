@@ -6,7 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from usage_pipeline.engine import run as engine
-from usage_pipeline.engine.decide import Intent, Reason
+from usage_pipeline.engine.plan import Intent, Reason
 from usage_pipeline.families.registry import of_asset
 from usage_pipeline.families.tokens import TOKENS
 from usage_pipeline.periods.calendar import Grain, Window

@@ -51,7 +51,7 @@ def read(connection: Connection, rollup: str, window: Window) -> Entry | None:
         .mappings()
         .one_or_none()
     )  # fmt: skip
-    return None if row is None else _entry(row)
+    return None if row is None else entry(row)
 
 
 def finished(
@@ -63,8 +63,9 @@ def finished(
         rollup=rollup, window_start=whole.start, window_end=whole.end,
         run_ids=list(run_ids), code_version=code_version,
     ).mappings()  # fmt: skip
-    return {Window(row["period_start"], row["period_end"]): _entry(row) for row in rows}
+    return {Window(row["period_start"], row["period_end"]): entry(row) for row in rows}
 
 
-def _entry(row: RowMapping) -> Entry:
+def entry(row: RowMapping) -> Entry:
+    """Of a row that has the columns by name."""
     return Entry(**{each.name: row[each.name] for each in fields(Entry)})

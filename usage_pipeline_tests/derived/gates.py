@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from usage_pipeline.engine import run as engine
-from usage_pipeline.engine.decide import Intent
+from usage_pipeline.engine.plan import Intent
 from usage_pipeline.engine.run import Order
 from usage_pipeline.families.registry import of_asset
 from usage_pipeline.periods import calendar

@@ -270,7 +270,7 @@ FAULTS: Final = (
         "prove", "plan.reads_one or plan.is_unchanged:", "plan.is_unchanged:",
     ),
     Fault(
-        "altered rows are refused although all are made anew",
+        "altered rows are refused although all are computed again",
         "prove", "if not plan.is_verified or known", "if known",
     ),
     Fault(

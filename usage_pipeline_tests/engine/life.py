@@ -72,7 +72,7 @@ class Life:
         self.latest = self.oracle.now
         self.earliest = FIRST_DAY
         self.changed_day = FIRST_DAY
-        self.told: list[str] = []
+        self.happened: list[str] = []
         self.accepted: set[Period] = set()
 
     # What happens to the source.
@@ -84,7 +84,7 @@ class Life:
     def put(self, number: UUID, answer: Answer) -> None:
         self.oracle.answers[number] = answer
         self.changed_day = min(answer.at.date(), self.oracle.now.date())
-        self.told.append(
+        self.happened.append(
             f"answer {number.int}: {answer.at:%m-%d %H:%M}, conversation {answer.conversation.int},"
             f" {answer.usage.total} tokens"
         )
@@ -93,39 +93,39 @@ class Life:
         gone = list(numbers)
         for number in gone:
             self.changed_day = min(self.oracle.answers.pop(number).at.date(), self.oracle.now.date())
-        self.told.append(f"deleted: answers {', '.join(str(number.int) for number in gone) or 'none'}")
+        self.happened.append(f"deleted: answers {', '.join(str(number.int) for number in gone) or 'none'}")
 
     def own(self, conversation: UUID, user: UUID | None) -> None:
         self.oracle.owners[conversation] = Owner(user, None)
-        self.told.append(f"conversation {conversation.int} belongs to {user and user.int}")
+        self.happened.append(f"conversation {conversation.int} belongs to {user and user.int}")
 
     # What time and the operator do.
 
     def clock(self, instant: datetime) -> None:
         self.oracle.now = instant
         self.latest = max(self.latest, instant)
-        self.told.append(f"it is {instant:%m-%d %H:%M}")
+        self.happened.append(f"it is {instant:%m-%d %H:%M}")
 
     def start(self, day: date) -> None:
         self.oracle.first_day = min(day, self.oracle.now.date())
         self.earliest = min(self.earliest, day)
-        self.told.append(f"the first day is {self.oracle.first_day:%m-%d}")
+        self.happened.append(f"the first day is {self.oracle.first_day:%m-%d}")
 
     def horizon(self, day: date) -> None:
         self.oracle.horizon = max(midnight(day), self.oracle.horizon or midnight(day))
-        self.told.append(f"raw rows begin on {self.oracle.horizon:%m-%d}")
+        self.happened.append(f"raw rows begin on {self.oracle.horizon:%m-%d}")
 
     def prune(self, period: Period) -> None:
         """What retention takes together, if it is proven, whatever its age."""
         whole = period.whole
         gone = self.oracle.prunable(whole, period.grain) if whole else self.oracle.prunable_week(period)
         self.oracle.prune(gone)
-        self.told.append(f"pruned: {gone or 'nothing'}")
+        self.happened.append(f"pruned: {gone or 'nothing'}")
 
     def alter(self, period: Period, altered: Rows) -> None:
         """Somebody writes into the table."""
         self.oracle.alter(period, altered)
-        self.told.append(f"altered: {period}")
+        self.happened.append(f"altered: {period}")
 
     # What runs do.
 
@@ -145,7 +145,7 @@ class Life:
         recorded = len(self.oracle.restated)
         wanted, missing = self._expected(period, intent, user)
         whom = f" for {user.int}" if user else ""
-        self.told.append(f"{intent} {period}{whom}: {wanted if isinstance(wanted, Why) else wanted.word}")
+        self.happened.append(f"{intent} {period}{whom}: {wanted if isinstance(wanted, Why) else wanted.word}")
         self._says_the_same(period, found, wanted, missing)
         if found.ledger:
             if intent is Intent.ACCEPT:
@@ -237,7 +237,7 @@ class Life:
 
     def require(self, is_so: object, what: str, of: object, found: object, wanted: object) -> None:
         if not is_so:
-            story = "\n".join(f"  {line}" for line in self.told)
+            story = "\n".join(f"  {line}" for line in self.happened)
             raise Broken(f"{what} of {of}\n  found  {found}\n  wanted {wanted}\nafter\n{story}")
 
 

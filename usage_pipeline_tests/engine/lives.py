@@ -201,7 +201,7 @@ def play(engine: Engine, seed: int, steps: Sequence[Step]) -> None:
 
 
 def failing(engine: Engine, seed: int) -> Broken | None:
-    """The failure of the life of this seed, told by the shortest life that still fails."""
+    """The failure of the life of this seed, reported as the shortest life that still fails."""
     steps = written(seed)
     return shortest(engine, seed, steps) if broken(engine, seed, steps) else None
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from usage_pipeline.engine.decide import Compute, Facts, Intent, Period, Plan, decide
+from usage_pipeline.engine.decide import decide
+from usage_pipeline.engine.plan import Compute, Facts, Intent, Period, Plan
 from usage_pipeline_tests.engine.lives import failing
 from usage_pipeline_tests.engine.pure import Engine
 from usage_pipeline_tests.engine.stories import STORIES

@@ -7,7 +7,7 @@ import pytest
 from usage_pipeline_tests.engine.faults import FAULTS, Fault
 from usage_pipeline_tests.engine.lives import broken, written
 
-ENOUGH: Final = 1000  # lives, and each fault without a story is told within them
+ENOUGH: Final = 1000  # lives, and each fault without a story is reported within them
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.what)

@@ -15,7 +15,7 @@ import pytest
 from psycopg import sql
 
 from usage_pipeline.engine import functions, prove
-from usage_pipeline.engine.decide import Intent
+from usage_pipeline.engine.plan import Intent
 from usage_pipeline.engine.run import Order, Ran, run
 from usage_pipeline.families.registry import FAMILIES
 from usage_pipeline.periods.calendar import window

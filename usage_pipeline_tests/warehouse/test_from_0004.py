@@ -166,7 +166,7 @@ def test_of_restated_rows_the_ids_that_moved_stay(older: Older) -> None:
 
 
 def test_runs_write_nothing_and_seals_hold(older: Older) -> None:
-    """A migrated period that looks altered or different would be written anew, every one of them."""
+    """A migrated period that looks altered or different would be written again, every one of them."""
     older.up()
     versions = "select xmin::text, stored::text from usage.user_token_usage stored order by 2"
     before = older.master.execute(versions.encode()).fetchall()

@@ -3,7 +3,7 @@
 create or replace function usage_private.is_gone(rollup text, period_start timestamptz)
 returns boolean
 language sql stable parallel safe
-set plan_cache_mode = force_generic_plan -- asked for many periods: planned anew for each it would cost ten times as much
+set plan_cache_mode = force_generic_plan -- asked for many periods: planned for each of them it would cost ten times as much
 as $$
   -- Whether a period that was never run counts as pruned: the month (the year) it goes with is pruned, or another of
   -- its periods is; or that month was never run either, and counts as pruned itself.

@@ -166,7 +166,7 @@ begin
   elsif found -> 'totals' -> step.count_column is distinct from found -> 'source_rows'
     or found -> 'states' <> found -> 'computed_states' then
     perform usage_private.refuse_run(p_rollup, p_start, 'UP001', 'was not stored',
-      'what is stored is not what was computed', 'usage-pipeline migrate status tells whether a function was altered');
+      'what is stored is not what was computed', 'usage-pipeline migrate status reports a function that was altered');
   end if;
   perform usage_private.record_found(
     p_rollup, p_start, 'open', coalesce(gap, covered), found, found -> 'computed_states', parts_states, below, own.clock);
