@@ -15,7 +15,7 @@ import dagster as dg
 
 from usage_pipeline.derived import nights
 from usage_pipeline.derived.due_partitions import Due
-from usage_pipeline.derived.ladder import ROLLUPS
+from usage_pipeline.rollups.rollup import ROLLUPS
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse.connections import Warehouse
 

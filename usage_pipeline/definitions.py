@@ -8,10 +8,9 @@ for category in (dg.BetaWarning, dg.PreviewWarning):
     warnings.filterwarnings("ignore", category=category)
 
 from usage_pipeline import automation, settings
-from usage_pipeline.derived.assets import assets as derived_assets
-from usage_pipeline.derived.checks import asset_checks as derived_checks
-from usage_pipeline.rollups.assets import tokens_daily
-from usage_pipeline.rollups.checks import tokens_daily_checks
+from usage_pipeline.families.registry import FAMILIES
+from usage_pipeline.rollups import assets, check_runs, checks
+from usage_pipeline.rollups.rollup import ROLLUPS
 from usage_pipeline.rollups.session_totals_asset import off_spec, session_totals
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse import policy
@@ -19,7 +18,7 @@ from usage_pipeline.warehouse.connections import open_warehouse
 
 found = policy.at_load(settings.load())
 warehouse = open_warehouse(found)
-rollups = [tokens_daily(found.first_day), *derived_assets(found.first_day)]
+rollups = [each for family in FAMILIES for each in assets.of_family(family, found.first_day)]
 totals = session_totals(found.first_day)
 opted_in, off = ([totals], []) if found.session_totals else ([], [off_spec(totals)])
 
@@ -29,7 +28,7 @@ defs = dg.Definitions(
         *off,
         *dg.with_source_code_references(automation.attached([*rollups, *opted_in], warehouse)),
     ],
-    asset_checks=[tokens_daily_checks, *derived_checks()],
+    asset_checks=[check_runs.of_asset(each, checks.of(each)) for each in ROLLUPS.values()],
     sensors=[automation.sensor(found)],
     resources={"warehouse": warehouse},
     executor=dg.in_process_executor,  # the work is done by the database; a process a step would only cost

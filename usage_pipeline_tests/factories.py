@@ -10,10 +10,21 @@ import psycopg
 from sqlalchemy import Connection
 
 from usage_pipeline.demo.application import Message, Session
+from usage_pipeline.families.tokens import TOKENS
+from usage_pipeline.periods.calendar import Grain
+from usage_pipeline.rollups import rollup
+from usage_pipeline.rollups.rollup import Rollup
 from usage_pipeline.warehouse import policy
 
+BY_GRAIN: Final = {each.grain: each for each in rollup.of(TOKENS)}
+"""The rollups of tokens."""
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 DOCUMENTED = {"processingDetails": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}}
+
+
+def tokens_of(grain: Grain) -> Rollup:
+    """The rollup of tokens of this grain."""
+    return BY_GRAIN[grain]
 
 
 @dataclass

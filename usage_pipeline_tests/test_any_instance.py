@@ -11,9 +11,9 @@ import pytest
 from dagster._daemon.types import DaemonHeartbeat
 
 from usage_pipeline import settings
-from usage_pipeline.derived.ladder import ROLLUPS
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups import workers
+from usage_pipeline.rollups.rollup import ROLLUPS
 from usage_pipeline.settings import Settings
 from usage_pipeline.warehouse import dagster_instance, dagster_yaml, embedded
 from usage_pipeline.warehouse.connections import Warehouse

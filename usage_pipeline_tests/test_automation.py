@@ -15,15 +15,14 @@ from usage_pipeline.definitions import defs  # it silences what Dagster warns of
 
 # isort: split
 from usage_pipeline import automation, settings
-from usage_pipeline.derived.ladder import ROLLUPS
 from usage_pipeline.periods import calendar, partitions
 from usage_pipeline.periods.calendar import Grain
-from usage_pipeline.rollups import tokens
+from usage_pipeline.rollups.rollup import ROLLUPS
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
-from usage_pipeline_tests.factories import Chat, set_clock, set_policy
+from usage_pipeline_tests.factories import Chat, set_clock, set_policy, tokens_of
 from usage_pipeline_tests.rollups import launching
 
 Ran = dict[str, list[str]]
@@ -204,7 +203,9 @@ def test_what_changed_past_dagster_is_followed(stack: Stack, chat: Chat) -> None
     assert stack.until(at(29, 12, 20)) == [{"daily": ["2026-01-29"]}]
     chat.answer(at=at(29, 12, 21))
     stack.set(at(29, 12, 30))
-    tokens.DAILY.compute(stack.warehouse, calendar.window(Grain.DAILY, date(2026, 1, 29)), "by hand")
+    tokens_of(Grain.DAILY).compute(
+        stack.warehouse, calendar.window(Grain.DAILY, date(2026, 1, 29)), "by hand"
+    )
     assert stack.until(at(29, 12, 31)) == [
         {"weekly": ["2026-01-26"], "monthly": ["2026-01-01"]},
         {"yearly": ["2026"]},
@@ -239,7 +240,9 @@ def test_nights_after_the_source_was_truncated(stack: Stack, chat: Chat) -> None
     assert second[0] == {"daily": ["2026-01-22", "2026-01-23", "2026-01-29", "2026-01-30", "2026-01-31"]}
     assert stored(stack, "daily", "2026-01-22") == ("open", 1001)
     period = calendar.window(Grain.DAILY, date(2026, 1, 22))
-    tokens.run(stack.warehouse, Grain.DAILY, period, "by hand", intent="accept", reason="they were tests")
+    tokens_of(Grain.DAILY).compute(
+        stack.warehouse, period, "by hand", intent="accept", reason="they were tests"
+    )
     assert stored(stack, "daily", "2026-01-22") == ("sealed", 0)
     third = stack.until(at(1, 2, 10, month=2))
     assert third[0]["daily"] == ["2026-01-24", "2026-01-29", "2026-01-31", "2026-02-01"]

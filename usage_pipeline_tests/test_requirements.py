@@ -17,7 +17,7 @@ from click.exceptions import NoArgsIsHelpError
 
 from usage_pipeline import definitions
 from usage_pipeline.cli.program import program
-from usage_pipeline.derived.ladder import ROLLUPS
+from usage_pipeline.rollups.rollup import ROLLUPS
 from usage_pipeline.sources.adapters import ADAPTERS
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.conftest import TEMPLATE, cloned

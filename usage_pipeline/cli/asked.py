@@ -1,7 +1,7 @@
 """What every verb over a range is asked for: an asset, days, a person; and how it tells what it did."""
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from usage_pipeline.warehouse.roles import Role
 
 if TYPE_CHECKING:
     from usage_pipeline.derived.restatement import Standing
+    from usage_pipeline.families.family import Family
     from usage_pipeline.rollups.ranges import Done, Failed
     from usage_pipeline.rollups.rollup import Outcome, Rollup
     from usage_pipeline.serving.people import Person
@@ -27,7 +28,7 @@ _SHAPES = {Grain.MONTHLY: "%Y-%m", Grain.YEARLY: "%Y"}
 
 def rollup(name: str) -> "Rollup":
     """The rollup behind an asset's name."""
-    from usage_pipeline.derived.ladder import ROLLUPS
+    from usage_pipeline.rollups.rollup import ROLLUPS
 
     if name not in ROLLUPS:
         raise Refusal(
@@ -129,14 +130,23 @@ def parted(ended: "Iterable[Done[Outcome] | Failed]") -> "tuple[list[Outcome], l
 
 def differences(grain: Grain, outcomes: "Sequence[Outcome]") -> list[str]:
     """What each changed period holds more or less than before, a line each."""
-    lines = []
-    for each in [one for one in outcomes if one.changed][: 2 * _SHOWN]:
-        messages, tokens = (
-            each.entry.totals.get(name, 0) - each.before.get(name, 0)
-            for name in ("message_count", "total_tokens")
-        )
-        lines.append(f"  {period(grain, each.window)}  {messages:+,} messages  {tokens:+,} tokens")
-    return lines
+    changed = [one for one in outcomes if one.changed][: 2 * _SHOWN]
+    return [f"  {period(grain, each.window)}  {difference(each)}" for each in changed]
+
+
+def difference(outcome: "Outcome") -> str:
+    """What a period holds more or less than before."""
+    now, before = outcome.entry.totals, outcome.before
+    return "  ".join(
+        f"{now.get(each.column, 0) - before.get(each.column, 0):+,} {each.words}"
+        for each in outcome.rollup.family.kept
+    )
+
+
+def amounts(family: "Family", found: "Sequence[Mapping[str, int]]") -> str:
+    """What these add up to, by measure: 1 message, 15 tokens."""
+    sums = {each: sum(one.get(each.column, 0) for one in found) for each in family.kept}
+    return ", ".join(count(amount, each.words.removesuffix("s")) for each, amount in sums.items())
 
 
 def rows(outcomes: "Sequence[Outcome]") -> str:

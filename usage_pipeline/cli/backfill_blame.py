@@ -31,7 +31,7 @@ def incomplete(
     found: "Settings", job: "Job", broken: Sequence[Broken], outcomes: "Sequence[Outcome]"
 ) -> Refusal:
     """Runs that came to their end and left periods out; the reason is the first one's of the finest asset."""
-    lacking = [span.rollup.name for span, failed in broken for _ in failed]
+    lacking = [span.rollup for span, failed in broken for _ in failed]
     span, failed = broken[0]
     first = min(failed, key=lambda each: each.window)
     return Refusal(
@@ -47,7 +47,7 @@ def gaps(found: "Settings", job: "Job", outcomes: "Sequence[Outcome]", today: da
         (span.rollup, each)
         for span in job.spans
         for each in sorted(outcomes, key=lambda one: one.window)
-        if each.rollup == span.rollup.name and not span.rollup.reads_raw and _is_short(each)
+        if each.rollup == span.rollup and not span.rollup.reads_raw and _is_short(each)
     ]
     for rollup, each in short[:_GAPS_SHOWN]:
         which = periods.label(rollup.grain, each.window.start.date())
@@ -64,7 +64,7 @@ def _is_short(outcome: "Outcome") -> bool:
 
 
 def _closing(found: "Settings", job: "Job", gap: date, today: date) -> str:
-    from usage_pipeline.derived.ladder import ROLLUPS
+    from usage_pipeline.rollups.rollup import ROLLUPS
 
     names = list(_with_those_below(job.asked.assets))
     assets = "all" if len(names) == len(ROLLUPS) else " ".join(names)
@@ -76,17 +76,18 @@ def _closing(found: "Settings", job: "Job", gap: date, today: date) -> str:
 def _stay(outcomes: "Sequence[Outcome]") -> str:
     if not outcomes:
         return "nothing was stored"
-    names = [each.rollup for each in outcomes]
-    stay = "was computed and stays" if len(names) == 1 else "were computed and stay"
-    return f"{backfill_words.counts(names)} {stay}"
+    rollups = [each.rollup for each in outcomes]
+    stay = "was computed and stays" if len(rollups) == 1 else "were computed and stay"
+    return f"{backfill_words.counts(rollups)} {stay}"
 
 
 def _reason(span: "Span", failed: "Failed") -> str:
     """What our own functions refuse names its period itself."""
     what, why = failed.refusal.what, failed.refusal.why
     said = f"{what}: {why}" if why else what
-    names_it = what.startswith(span.rollup.name)
-    return said if names_it else f"{span.rollup.name} of {backfill_words.key(span, failed.window)}: {said}"
+    if what.startswith(span.rollup.name):
+        return said
+    return f"{span.rollup.name} of {backfill_words.key(span.rollup, failed.window)}: {said}"
 
 
 def _fix(refusal: Refusal, command: str) -> str:
@@ -107,7 +108,7 @@ def _command(found: "Settings", assets: Sequence[str], broken: Sequence[Broken])
 
 def _with_those_below(names: Sequence[str]) -> Iterator[str]:
     """These assets and what they are made from, in their order."""
-    from usage_pipeline.derived.ladder import ROLLUPS
+    from usage_pipeline.rollups.rollup import ROLLUPS
 
     wanted = {periods.asset(each) for name in names for each in periods.chain(ROLLUPS[name].grain)}
     return (name for name in ROLLUPS if name in wanted)

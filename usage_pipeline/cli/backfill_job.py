@@ -85,7 +85,7 @@ def asked_for(found: "Settings", names: Sequence[str], first: date, last: date) 
 
 def _chosen(names: Sequence[str]) -> "list[Rollup]":
     """Finest grain first, whatever order they were named in, and each once."""
-    from usage_pipeline.derived.ladder import ROLLUPS
+    from usage_pipeline.rollups.rollup import ROLLUPS
 
     unknown = [each for each in names if each not in ROLLUPS and each != ALL]
     if unknown:

@@ -13,10 +13,9 @@ from usage_pipeline.warehouse.backfills import Backfill
 if TYPE_CHECKING:
     from usage_pipeline.cli.backfill_job import Job
     from usage_pipeline.rollups.planning import Part, Plan
-    from usage_pipeline.rollups.rollup import Outcome, Span
+    from usage_pipeline.rollups.rollup import Outcome, Rollup
 
 _CHANGES_SHOWN: Final = 10
-_COMPARED: Final = ("message_count", "total_tokens")
 _LEFT_OUT: Final = {
     "pruned": "stay pruned, the coarser periods hold them",
     "before the horizon": "begin before the source's horizon and count as computed and empty",
@@ -28,7 +27,7 @@ def facts(job: "Job", plan: "Plan") -> Iterator[tuple[str, str]]:
     for part in plan.parts:
         yield part.span.rollup.name, _periods_of(part)
     if plan.reads_raw:
-        yield "answers", _answers(plan)
+        yield _events(job), _rows(plan)
     yield "estimate", _estimate(plan)
     if job.before:
         stand = f"{plan.finished:,} of {job.asked.period_count:,} periods stand"
@@ -37,14 +36,15 @@ def facts(job: "Job", plan: "Plan") -> Iterator[tuple[str, str]]:
     if plan.ahead_until:
         yield (
             "clock",
-            f"{plan.ahead_count:,} answers lie ahead of the database's clock ({plan.clock:%Y-%m-%d %H:%M}), "
-            f"up to {plan.ahead_until:%Y-%m-%d %H:%M}: they count once it gets there",
+            f"{plan.ahead_count:,} {_events(job)} lie ahead of the database's clock "
+            f"({plan.clock:%Y-%m-%d %H:%M}), up to {plan.ahead_until:%Y-%m-%d %H:%M}: "
+            "they count once it gets there",
         )
 
 
 def _periods_of(part: "Part") -> str:
     windows = part.span.windows
-    first, last = (key(part.span, windows[place]) for place in (0, -1))
+    first, last = (key(part.span.rollup, windows[place]) for place in (0, -1))
     which = first if first == last else f"{first} to {last}"
     return (
         f"{count(part.span.rollup.grain, len(windows))}, {which}, {part.computed:,} of them computed before"
@@ -60,11 +60,11 @@ def _estimate(plan: "Plan") -> str:
     return f"{work}, by the last runs; some to start"
 
 
-def key(span: "Span", window: Window) -> str:
+def key(rollup: "Rollup", window: Window) -> str:
     """What Dagster calls a period."""
     from usage_pipeline.periods import partitions
 
-    return partitions.key(span.rollup.grain, window)
+    return partitions.key(rollup.grain, window)
 
 
 def count(grain: Grain, number: int) -> str:
@@ -72,16 +72,20 @@ def count(grain: Grain, number: int) -> str:
     return asked.count(number, periods.UNITS[grain])
 
 
-def counts(names: "Iterable[str]") -> str:
-    """How many periods of which grain these are, by the assets of each."""
-    from usage_pipeline.derived.ladder import ROLLUPS
+def counts(rollups: "Iterable[Rollup]") -> str:
+    """How many periods of which grain these are, by the rollup of each."""
+    from usage_pipeline.rollups.rollup import ROLLUPS
 
-    given = Counter(names)
-    each = [count(rollup.grain, given[name]) for name, rollup in ROLLUPS.items() if name in given]
+    given = Counter(rollups)
+    each = [count(rollup.grain, given[rollup]) for rollup in ROLLUPS.values() if rollup in given]
     return " and ".join([", ".join(each[:-1]), each[-1]] if len(each) > 1 else each) or "0 periods"
 
 
-def _answers(plan: "Plan") -> str:
+def _events(job: "Job") -> str:
+    return job.spans[0].rollup.family.words.events
+
+
+def _rows(plan: "Plan") -> str:
     if plan.source_rows is None:
         return "unknown: somebody changes the source's tables"
     if plan.is_counted:
@@ -111,20 +115,16 @@ def summary(job: "Job", outcomes: "Sequence[Outcome]", seconds: float) -> list[s
 
 
 def _source(job: "Job", fresh: "Sequence[Outcome]") -> str:
-    """Days alone are read from answers."""
-    raw = {span.rollup.name for span in job.spans if span.rollup.reads_raw}
-    days = [each.entry.source_rows for each in fresh if each.rollup in raw]
-    return f" from {sum(days):,} answers" if days else ""
+    """Days alone are read from the source."""
+    days = [each.entry.source_rows for each in fresh if each.rollup.reads_raw]
+    return f" from {sum(days):,} {_events(job)}" if days else ""
 
 
 def _differences(job: "Job", changed: "Sequence[Outcome]") -> Iterator[str]:
-    spans = {span.rollup.name: span for span in job.spans}
-    order = list(spans)
+    order = [span.rollup for span in job.spans]
     for each in sorted(changed, key=lambda one: (order.index(one.rollup), one.window))[:_CHANGES_SHOWN]:
-        before, now = each.before, each.entry.totals
-        answers, tokens = (now.get(name, 0) - before.get(name, 0) for name in _COMPARED)
-        name = f"{each.rollup:<14}  " if len(spans) > 1 else ""
-        yield f"  {name}{key(spans[each.rollup], each.window)}  {answers:+,} answers  {tokens:+,} tokens"
+        name = f"{each.rollup.name:<14}  " if len(order) > 1 else ""
+        yield f"  {name}{key(each.rollup, each.window)}  {asked.difference(each)}"
     if len(changed) > _CHANGES_SHOWN:
         yield f"  and {asked.count(len(changed) - _CHANGES_SHOWN, 'period')} more"
 
@@ -132,24 +132,23 @@ def _differences(job: "Job", changed: "Sequence[Outcome]") -> Iterator[str]:
 def _kept(job: "Job", fresh: "Sequence[Outcome]") -> Iterator[str]:
     """What sealed periods hold beyond the source: somebody deleted or edited it later."""
     for span in job.spans:
-        entries = [each.entry for each in fresh if each.rollup == span.rollup.name]
-        kept = sum(each.kept_rows for each in entries)
-        spent = sum(each.kept_sum("total_tokens") for each in entries)
-        if kept > 0 or spent > 0:
-            what = f"{kept:,} of the answers" if kept > 0 else f"{spent:,} of the tokens"
-            gone = f"{what} counted are gone from the source"
+        entries = [each.entry for each in fresh if each.rollup == span.rollup]
+        for measure in span.rollup.family.kept:
+            kept = sum(each.kept_sum(measure.column) for each in entries)
+            if kept <= 0:
+                continue
+            gone = f"{kept:,} of the {measure.words} counted are gone from the source"
             yield f"  {span.rollup.name}: {gone}; sealed, they stay: {settings.program()} restatements --kept"
+            break
 
 
 def _not_computed(job: "Job", outcomes: "Sequence[Outcome]") -> Iterator[str]:
     """What is pruned, and what begins before raw history does; neither is a failure."""
     for span in job.spans:
         for said, meaning in _LEFT_OUT.items():
-            windows = [
-                each.window for each in outcomes if (each.rollup, each.said) == (span.rollup.name, said)
-            ]
+            windows = [each.window for each in outcomes if (each.rollup, each.said) == (span.rollup, said)]
             if windows:
-                first, last = (key(span, each) for each in (min(windows), max(windows)))
+                first, last = (key(span.rollup, each) for each in (min(windows), max(windows)))
                 which = first if first == last else f"{first} to {last}"
                 yield f"  {span.rollup.name}: {count(span.rollup.grain, len(windows))} {meaning} ({which})"
 

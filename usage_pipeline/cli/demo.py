@@ -213,8 +213,7 @@ def _first_due(warehouse: "Warehouse", story: "Story") -> date:
 
 def _spans(story: "Story") -> "list[Span]":
     """The periods of every asset that hold the story's days."""
-    from usage_pipeline.derived.ladder import ROLLUPS
-    from usage_pipeline.rollups.rollup import Span
+    from usage_pipeline.rollups.rollup import ROLLUPS, Span
 
     return [Span.holding(each, story.first_day, story.last_day) for each in ROLLUPS.values()]
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from usage_pipeline.cli import asked, console
+from usage_pipeline.families.tokens import TOKENS
 from usage_pipeline.periods import calendar, clock
 from usage_pipeline.refusals import REFUSED, USAGE, Refusal
-from usage_pipeline.rollups.tokens import DAILY, FAMILY
 from usage_pipeline.warehouse import session
 from usage_pipeline.warehouse.roles import Role
 
@@ -53,8 +53,8 @@ def horizon(day: date, yes: bool) -> None:
         )  # fmt: skip
     with session.opened() as (found, warehouse):
         with warehouse.begin(Role.READER) as connection:
-            before = horizons.read(connection, FAMILY)
-            policy.require(connection, found, FAMILY)
+            before = horizons.read(connection, TOKENS.name)
+            policy.require(connection, found, TOKENS.name)
         doubt = _doubt(found, warehouse, before, day)
         asks = not yes and asked.is_terminal()
         if doubt and not (yes or asks):
@@ -66,7 +66,7 @@ def horizon(day: date, yes: bool) -> None:
             return
         begins_at = None if day == date.min else calendar.midnight(day)
         with warehouse.begin(Role.WRITER) as connection:
-            horizons.declare(connection, FAMILY, begins_at)
+            horizons.declare(connection, TOKENS.name, begins_at)
     console.narrate(f"{words(None if begins_at is None else day)} (it was {before or 'not declared'}).")
 
 
@@ -110,11 +110,12 @@ def _not_computed(found: "Settings", warehouse: "Warehouse", day: date) -> list[
 def _fixed(found: "Settings", warehouse: "Warehouse", before: date | None, day: date) -> int:
     """How many computed days are no longer read again, that were until now."""
     from usage_pipeline.derived import restatement
+    from usage_pipeline.rollups.rollup import ROLLUPS
 
     first = max(found.first_day, before or date.min)
     if day <= first:
         return 0
-    days = restatement.standing(warehouse, DAILY, first, day - timedelta(days=1))
+    days = restatement.standing(warehouse, ROLLUPS["tokens_daily"], first, day - timedelta(days=1))
     return sum(each.state in restatement.COMPUTED for each in days)
 
 

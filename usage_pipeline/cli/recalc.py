@@ -63,7 +63,7 @@ def _tell(parts: "Sequence[Part]", outcomes: "Sequence[Outcome]", person: "Perso
     name = console.printable(person.label or str(person.user_id))
     console.narrate(f"{name}, recalculated:")
     for part in parts:
-        done = [each for each in outcomes if each.rollup == part.rollup.name]
+        done = [each for each in outcomes if each.rollup == part.rollup]
         if done:
             console.narrate(f"  {part.rollup.name:<14} {len(done):,} computed, {asked.rows(done)}")
     for line in _left(parts, person, start):

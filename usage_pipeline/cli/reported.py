@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from usage_pipeline.cli import asked, console, stack
+from usage_pipeline.cli import console, stack
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.warehouse import dagster_instance, embedded, session
 
@@ -36,7 +36,7 @@ def _report(found: "Settings", changed: "Sequence[Outcome]") -> None:
     stack.prepare(found)
     with dagster_instance.opened(found) as instance:
         for each in changed:
-            runs.report(instance, asked.rollup(each.rollup), [each])
+            runs.report(instance, [each])
 
 
 def _tell_later(error: Refusal | OSError) -> None:

@@ -117,7 +117,7 @@ def _plan(warehouse: "Warehouse", wish: "Wish", person: "Person | None", first: 
         with console.bar("comparing with the source", len(read)) as progress:
             for window in read:
                 found = restatement.loss(warehouse, wish.rollup, window, wish.user_id)
-                plan.losses.extend([found] if found.user_count else [])
+                plan.losses.extend([found] if found.unit_count else [])
                 progress.advance()
     return plan
 
@@ -146,7 +146,7 @@ def _stands_from(warehouse: "Warehouse", wish: "Wish") -> date | None:
     from usage_pipeline.warehouse import horizon
 
     with warehouse.begin(Role.READER) as connection:
-        begins = horizon.read(connection, wish.rollup.family)
+        begins = horizon.read(connection, wish.rollup.family.name)
     if begins is None:
         return None
     return calendar.following(wish.rollup.grain, begins - timedelta(days=1))
@@ -181,8 +181,7 @@ def _nobody_agrees(plan: _Plan) -> Refusal:
 
 
 def _lost(plan: _Plan) -> str:
-    messages, tokens = (sum(getattr(each, name) for each in plan.losses) for name in ("messages", "tokens"))
-    return f"{asked.count(messages, 'message')}, {tokens:,} tokens"
+    return asked.amounts(plan.wish.rollup.family, [each.amounts for each in plan.losses])
 
 
 def _tell(plan: _Plan, first: date, last: date, say: Callable[[str], None]) -> None:
@@ -203,13 +202,11 @@ def _facts(plan: _Plan) -> Iterator[tuple[str, str]]:
         yield "left out", f"{len(periods):,} {why}: {named}"
     if plan.person and any(not each.is_raw for each in plan.chosen):
         yield "users", "all: what is made from the periods below knows no single user"
-    messages, tokens, users = _kept(plan)
-    held = f"{asked.count(messages, 'message')}, {tokens:,} tokens of {asked.count(users, 'user')}"
-    yield "keeps", f"{held} beyond the source, when it was last looked at"
+    yield "keeps", f"{_kept(plan)} beyond the source, when it was last looked at"
     if plan.wish.accepts_loss:
         yield "loses", f"{_lost(plan)} that the source no longer has"
         for each in plan.losses[:_SHOWN]:
-            yield "", f"{asked.period(grain, each.window)}  {_amount(each)}"
+            yield "", f"{asked.period(grain, each.window)}  {_amount(plan, each)}"
         if len(plan.losses) > _SHOWN:
             yield "", f"and {len(plan.losses) - _SHOWN:,} periods more"
         if any(not each.is_raw for each in plan.chosen):
@@ -217,12 +214,12 @@ def _facts(plan: _Plan) -> Iterator[tuple[str, str]]:
     yield "reason", console.printable(plan.wish.reason)
 
 
-def _amount(loss: "Loss") -> str:
-    messages, users = asked.count(loss.messages, "message"), asked.count(loss.user_count, "user")
-    return f"{messages}  {loss.tokens:,} tokens  {users}"
+def _amount(plan: _Plan, loss: "Loss") -> str:
+    family = plan.wish.rollup.family
+    return f"{asked.amounts(family, [loss.amounts])} of {asked.count(loss.unit_count, family.words.unit)}"
 
 
-def _kept(plan: _Plan) -> tuple[int, int, int]:
+def _kept(plan: _Plan) -> str:
     """What the ledger says is kept beyond the source, of the one user or of all."""
     user_id = plan.wish.user_id
     found = [
@@ -231,10 +228,9 @@ def _kept(plan: _Plan) -> tuple[int, int, int]:
         for user, amount in (each.kept or {}).items()
         if user_id is None or user == str(user_id)
     ]
-    messages, tokens = (
-        sum(amount[name] for _, amount in found) for name in ("message_count", "total_tokens")
-    )
-    return messages, tokens, len({user for user, _ in found})
+    family = plan.wish.rollup.family
+    users = asked.count(len({user for user, _ in found}), family.words.unit)
+    return f"{asked.amounts(family, [amount for _, amount in found])} of {users}"
 
 
 def _run(warehouse: "Warehouse", plan: _Plan) -> "tuple[list[Outcome], list[Failed]]":
@@ -267,18 +263,18 @@ def _watched(
 
 def _tell_followed(outcomes: "Sequence[Outcome]") -> None:
     for each in outcomes:
-        rollup = asked.rollup(each.rollup)
         changed = asked.rows([each]) if each.changed else "unchanged"
-        console.narrate(f"{each.rollup} of {asked.period(rollup.grain, each.window)} followed: {changed}")
+        console.narrate(
+            f"{each.rollup.name} of {asked.period(each.rollup.grain, each.window)} followed: {changed}"
+        )
 
 
 def _tell_kept(plan: _Plan, outcomes: "Sequence[Outcome]") -> None:
-    keeping = [each for each in outcomes if each.entry.kept_rows or each.entry.kept_sum("total_tokens")]
-    for name in dict.fromkeys(each.rollup for each in keeping):
-        held = [each for each in keeping if each.rollup == name]
-        messages = asked.count(sum(each.entry.kept_rows for each in held), "message")
-        tokens = sum(each.entry.kept_sum("total_tokens") for each in held)
-        amount = f"{messages}, {tokens:,} tokens"
+    family = plan.wish.rollup.family
+    keeping = [each for each in outcomes if any(each.entry.kept_sum(one.column) for one in family.kept)]
+    for name in dict.fromkeys(each.rollup.name for each in keeping):
+        held = [each for each in keeping if each.rollup.name == name]
+        amount = asked.amounts(family, [unit for each in held for unit in each.entry.kept.values()])
         bounds = asked.bounds([each.window for each in held])
         console.narrate(
             f"{name} keeps {amount} that the source no longer has, in {asked.count(len(held), 'period')}: "

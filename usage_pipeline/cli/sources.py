@@ -10,9 +10,9 @@ import click
 
 from usage_pipeline import refusals, settings
 from usage_pipeline.cli import console, horizon, session_totals
+from usage_pipeline.families.tokens import TOKENS
 from usage_pipeline.periods import clock
 from usage_pipeline.refusals import ATTENTION, USAGE, Refusal
-from usage_pipeline.rollups.tokens import FAMILY
 from usage_pipeline.warehouse import session
 from usage_pipeline.warehouse.failures import Pending
 
@@ -52,7 +52,7 @@ def sources(context: click.Context, all_of_them: bool, as_json: bool) -> None:
         with warehouse.begin(Role.READER) as connection:
             since = found.first_day if all_of_them else None
             made = report.make(connection, adapter.name, since=since, directory=names)
-            begins = horizons.read(connection, FAMILY)
+            begins = horizons.read(connection, TOKENS.name)
     if as_json:
         console.emit_json(asdict(made), needs_attention=made.needs_attention, horizon=begins)
     else:
@@ -113,10 +113,10 @@ def _record(connection: "Connection", found: "Settings", day: date) -> date | No
     """The file is written before the commit: where it cannot be, nothing has changed."""
     from usage_pipeline.warehouse import policy
 
-    before = policy.read(connection, FAMILY)
+    before = policy.read(connection, TOKENS.name)
     grace_days = found.tokens_grace_days or policy.USUAL_GRACE_DAYS
-    policy.settle(connection, policy.Policy(day, grace_days), FAMILY)
-    policy.change(connection, FAMILY, first_day=day)
+    policy.settle(connection, policy.Policy(day, grace_days), TOKENS.name)
+    policy.change(connection, TOKENS.name, first_day=day)
     if found.home.exists():
         settings.store(found, start=day)
     return before.first_day if before else found.start

@@ -3,8 +3,8 @@
 import dagster as dg
 
 from usage_pipeline.derived import due
-from usage_pipeline.derived.ladder import ROLLUPS
 from usage_pipeline.periods import partitions
+from usage_pipeline.rollups.rollup import ROLLUPS
 from usage_pipeline.warehouse.connections import Warehouse
 
 

@@ -7,11 +7,10 @@ from functools import partial
 from uuid import UUID
 
 from usage_pipeline.derived import restatement
-from usage_pipeline.derived.ladder import ROLLUPS
 from usage_pipeline.derived.restatement import Standing
-from usage_pipeline.rollups import ranges, tokens
+from usage_pipeline.rollups import ranges
 from usage_pipeline.rollups.ranges import Done, Failed
-from usage_pipeline.rollups.rollup import Outcome, Rollup
+from usage_pipeline.rollups.rollup import ROLLUPS, Outcome, Rollup
 from usage_pipeline.warehouse.connections import Warehouse
 
 
@@ -42,6 +41,5 @@ def run(
         if not windows:
             continue
         part.rollup.ensure_partitions(warehouse, windows[0], windows[-1])
-        grain = part.rollup.grain
-        compute = partial(tokens.run, warehouse, grain, run_id=run_id, intent="user", user_id=user_id)
+        compute = partial(part.rollup.compute, warehouse, run_id=run_id, intent="user", unit=user_id)
         yield from ranges.run(windows, compute, connections=1)

@@ -6,12 +6,12 @@ from datetime import date
 from functools import partial
 from uuid import UUID
 
-from usage_pipeline.derived.ladder import LADDER, Step
+from usage_pipeline.engine import recorded
 from usage_pipeline.periods import calendar
 from usage_pipeline.periods.calendar import Window
-from usage_pipeline.rollups import ranges, tokens
+from usage_pipeline.rollups import ranges
 from usage_pipeline.rollups.ranges import Done, Failed
-from usage_pipeline.rollups.rollup import Outcome, Rollup
+from usage_pipeline.rollups.rollup import Outcome, Rollup, above
 from usage_pipeline.warehouse import statements
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.roles import Role
@@ -37,12 +37,11 @@ class Standing:
 
 @dataclass(frozen=True)
 class Loss:
-    """What a period holds and its raw rows no longer do."""
+    """What a period holds and its raw rows no longer do: of how many units, and how much of each measure."""
 
     window: Window
-    user_count: int
-    messages: int
-    tokens: int
+    unit_count: int
+    amounts: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -84,14 +83,13 @@ def with_losses(warehouse: Warehouse, rollup: Rollup, periods: Sequence[Standing
     return [replace(each, is_lost=each.window.start in lost) for each in periods]
 
 
-def loss(warehouse: Warehouse, rollup: Rollup, window: Window, user_id: UUID | None) -> Loss:
+def loss(warehouse: Warehouse, rollup: Rollup, window: Window, unit: UUID | None) -> Loss:
     """What would be lost if the raw rows won now; nothing is written to find out."""
     with warehouse.begin(Role.WRITER) as connection:
-        row = statements.run(
-            connection, "rollups.sql", "loss_of_period",
-            rollup=rollup.name, period_start=window.start, period_end=window.end, user_id=user_id,
-        ).one()  # fmt: skip
-    return Loss(window, row.user_count, row.messages, row.tokens)
+        binds = {"window_start": window.start, "window_end": window.end, "covered_until": window.end}
+        statement = recorded.loss(rollup.family, rollup.level)
+        row = connection.execute(statement, {**binds, "only": unit}).mappings().one()
+    return Loss(window, row["unit_count"], {each.column: row[each.column] for each in rollup.family.kept})
 
 
 def run(warehouse: Warehouse, wish: Wish, windows: Sequence[Window]) -> Iterator[Done[Outcome] | Failed]:
@@ -99,21 +97,11 @@ def run(warehouse: Warehouse, wish: Wish, windows: Sequence[Window]) -> Iterator
     intent = "accept" if wish.accepts_loss else "restate"
     return ranges.run(
         windows,
-        lambda window: tokens.run(
-            warehouse, wish.rollup.grain, window, wish.run_id,
-            intent=intent, user_id=wish.user_id, reason=wish.reason,
+        lambda window: wish.rollup.compute(
+            warehouse, window, wish.run_id, intent=intent, unit=wish.user_id, reason=wish.reason
         ),
         connections=1,
     )  # fmt: skip
-
-
-def above(rollup: Rollup) -> Iterator[Step]:
-    """The rungs that are made from this rollup, directly or not, finest first."""
-    reached = {rollup.grain}
-    for step in LADDER:
-        if step.below in reached:
-            reached.add(step.rollup.grain)
-            yield step
 
 
 def holding(warehouse: Warehouse, rollup: Rollup, windows: Sequence[Window]) -> list[Window]:
@@ -126,6 +114,6 @@ def holding(warehouse: Warehouse, rollup: Rollup, windows: Sequence[Window]) -> 
 
 def follow(warehouse: Warehouse, wish: Wish, windows: Sequence[Window]) -> Iterator[Done[Outcome] | Failed]:
     """The computed periods above, coarsest last: what was restated below shows in them at once."""
-    for step in above(wish.rollup):
-        compute = partial(tokens.run, warehouse, step.rollup.grain, run_id=wish.run_id, reason=wish.reason)
-        yield from ranges.run(holding(warehouse, step.rollup, windows), compute, connections=1)
+    for rollup in above(wish.rollup):
+        compute = partial(rollup.compute, warehouse, run_id=wish.run_id, reason=wish.reason)
+        yield from ranges.run(holding(warehouse, rollup, windows), compute, connections=1)

@@ -19,6 +19,7 @@ _ROOM: Final = "engine.sql"
 def made(families: Sequence[Family]) -> tuple[FunctionFile, ...]:
     """Those that a run needs, in the order in which they are created."""
     return (
+        *(of_window(family) for family in families),
         ladder(families),
         FunctionFile(_ROOM, "is_gone"),
         FunctionFile(_ROOM, "look"),
@@ -26,6 +27,11 @@ def made(families: Sequence[Family]) -> tuple[FunctionFile, ...]:
         FunctionFile(_ROOM, "statement_of_period", "\n".join(_writes(families))),
         FunctionFile(_ROOM, "run_one"),
     )
+
+
+def of_window(family: Family) -> FunctionFile:
+    """The one text of its rollup: whatever reads its raw rows selects from it."""
+    return FunctionFile(_ROOM, f"{family.name}_of_window", family.window)
 
 
 def ladder(families: Sequence[Family]) -> FunctionFile:
@@ -40,8 +46,8 @@ def ladder(families: Sequence[Family]) -> FunctionFile:
     ]  # fmt: skip
     known = [
         (
-            family.name, family.words.unit, family.words.events, family.count, list(family.added),
-            prove.LEAST_ROWS, prove.LEAST_SHARE,
+            family.name, family.contract, family.words.unit, family.words.event, family.words.events,
+            family.count, list(family.added), prove.LEAST_ROWS, prove.LEAST_SHARE,
         )
         for family in families
     ]  # fmt: skip

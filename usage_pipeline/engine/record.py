@@ -21,6 +21,7 @@ LEDGER: Final = sa.table(
     "rollup_ledger",
     sa.column("rollup", sa.Text),
     sa.column("period_start", INSTANT),
+    sa.column("period_end", INSTANT),
     sa.column("state", sa.Text),
     sa.column("covered_until", INSTANT),
     sa.column("source_rows", sa.BigInteger),

@@ -67,6 +67,27 @@ def kept(
     ]
 
 
+def loss(family: Family, grain: Grain) -> sa.Select[Any]:
+    """What a period would lose if its raw rows won: how many units hold more than their source, and what."""
+    stored = family.table.alias("stored")
+    is_asked = sa.or_(rows.only(family).is_(None), stored.c[family.unit] == rows.only(family))
+    before = select(stored).where(rows.within(family, stored, grain), is_asked).cte("before")
+    computed = rows.of_raw(family, grain, is_one=True).cte("computed")
+    new, old = _units(family, computed, "new"), _units(family, before, "old")
+    less = {name: old.c[name] - func.coalesce(new.c[name], ZERO) for name in family.guard}
+    return (
+        select(
+            func.count().label("unit_count"),
+            *(
+                cast(func.coalesce(func.sum(less[each.column]), ZERO), sa.BigInteger).label(each.column)
+                for each in family.kept
+            ),
+        )
+        .select_from(old.outerjoin(new, new.c.unit == old.c.unit))
+        .where(sa.or_(*(each > ZERO for each in less.values())))
+    )
+
+
 def restated(family: Family, grain: Grain, changed: CTE, before: CTE, computed: CTE) -> CTE:
     """Each change of a row, with its numbers before and after; the guards let pass only what is recorded."""
     identity = rows.identity(family, grain)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from importlib.resources import files
 
 import sqlalchemy as sa
 
@@ -30,7 +31,7 @@ class Measure:
     """A column that a run writes; `meaning` is also its comment in the database.
 
     `includes` and `excludes` say what counts: {period} is the word of the grain. `raw` is the rule by which
-    it is made from the source, `sources` the columns it reads there.
+    it is made from the source, `sources` the columns it reads there; it is `called` so outside of the table.
     """
 
     column: str
@@ -41,6 +42,17 @@ class Measure:
     of: str | None = None
     raw: str = ""
     sources: tuple[str, ...] = ()
+    called: str = ""
+
+    @property
+    def named(self) -> str:
+        """Its name where programs read it: in metadata and frames."""
+        return self.called or self.column
+
+    @property
+    def words(self) -> str:
+        """What a number of it is called in a sentence."""
+        return self.named.removeprefix("total_").replace("_", " ")
 
 
 @dataclass(frozen=True)
@@ -82,6 +94,15 @@ class State:
 
 
 @dataclass(frozen=True)
+class Watched:
+    """A state, or `unattributed`, of which a check compares the share of a day with the weeks before."""
+
+    state: str
+    which: str
+    when_red: str
+
+
+@dataclass(frozen=True)
 class Words:
     """What its rows and its source rows are called."""
 
@@ -91,19 +112,21 @@ class Words:
     events: str
 
 
-@dataclass(
-    frozen=True, eq=False
-)  # compared and hashed as the object it is: statements are composed once for each
+@dataclass(frozen=True, eq=False)  # one object each: statements are composed once for it
 class Family:
-    """A table of rollups. `guard` are the measures that rule 4d compares, the first counts source rows.
+    """A table of rollups, defined in `package`; `meaning` and `counts` say what a row holds.
 
-    `unit` is the column of the key that rule 4d keeps or restates whole; `nobody` the key values of what
-    belongs to no known unit; `subtotal` those of a row that holds the sum of others. `contract` is the
-    source's function, `instant` the `table.column` of its time, `usage_private.<name>_of_window` the
-    family's own.
+    `guard` are the measures that rule 4d compares, the first counts source rows. `unit` is the column of the
+    key that rule 4d keeps or restates whole; `nobody` the key values of what belongs to no known unit;
+    `subtotal` those of a row that holds the sum of others. `contract` is the source's function, `instant` the
+    `table.column` of its time, `usage_private.<name>_of_window` the family's own. A check says when the share
+    of what is `watched` is unusual.
     """
 
     name: str
+    package: str
+    meaning: str
+    counts: str
     table: sa.Table
     grain_column: str
     keys: tuple[Key, ...]
@@ -111,6 +134,7 @@ class Family:
     measures: tuple[Measure, ...]
     guard: tuple[str, ...]
     states: tuple[State, ...]
+    watched: tuple[Watched, ...]
     contract: str
     instant: str
     grains: tuple[Grain, ...]
@@ -119,6 +143,12 @@ class Family:
     nobody: Mapping[str, object] = field(default_factory=dict)
     subtotal: Mapping[str, object] = field(default_factory=dict)
     checksum_version: str = "v2"
+    is_partitioned: bool = False
+
+    @property
+    def window(self) -> str:
+        """The text of `usage_private.<name>_of_window`: source rows -> rows of one run."""
+        return files(self.package).joinpath("window.sql").read_text(encoding="utf-8")
 
     @cached_property
     def key(self) -> tuple[str, ...]:
@@ -145,6 +175,15 @@ class Family:
         """The measures of which the ledger keeps the sum."""
         kinds = (Kind.SUM, Kind.SUM_OR_NULL, Kind.DISTINCT)
         return tuple(each.column for each in self.measures if each.kind in kinds)
+
+    def measure(self, column: str) -> Measure:
+        """The measure of a column."""
+        return next(each for each in self.measures if each.column == column)
+
+    @cached_property
+    def kept(self) -> tuple[Measure, ...]:
+        """The measures of which the ledger says how much is kept beyond the source."""
+        return tuple(self.measure(name) for name in self.guard if name in self.added)
 
     def grain(self, name: str) -> Grain:
         """The grain of an asset."""

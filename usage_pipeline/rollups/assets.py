@@ -1,42 +1,70 @@
-"""The daily assets: a title, a window, a statement, a result."""
+"""The assets: one for each grain of each family, from one factory."""
 
 from datetime import date
 
 import dagster as dg
 
+from usage_pipeline.families.family import Family
 from usage_pipeline.periods import partitions
 from usage_pipeline.periods.calendar import Grain
-from usage_pipeline.rollups import catalogue, check_runs, checks, tokens
+from usage_pipeline.rollups import catalogue, check_runs, checks, rollup
+from usage_pipeline.rollups.rollup import Rollup
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse.connections import Warehouse
 
+_PERIODS = {
+    Grain.DAILY: "UTC day",
+    Grain.WEEKLY: "ISO week (from Monday, UTC)",
+    Grain.MONTHLY: "UTC month",
+    Grain.YEARLY: "UTC year",
+}
 
-def tokens_daily(first_day: date) -> dg.AssetsDefinition:
-    """The days of tokens, from the first day on."""
+
+def of_family(family: Family, first_day: date) -> list[dg.AssetsDefinition]:
+    """Those of a family, the finest first, with partitions from the first day on."""
+    return [_asset(each, first_day) for each in rollup.of(family)]
+
+
+def _asset(rollup: Rollup, first_day: date) -> dg.AssetsDefinition:
+    family, below = rollup.family, rollup.below
 
     @dg.asset(
-        name=tokens.DAILY.name,
-        group_name="tokens",
-        partitions_def=partitions.of(Grain.DAILY, first_day),
-        deps=list(specs.keys("tokens")),
+        name=rollup.name,
+        description=_description(rollup),
+        group_name=family.name,
+        partitions_def=partitions.of(rollup.grain, first_day),
+        deps=[dg.AssetDep(below.name, partition_mapping=partitions.WITHIN)]
+        if below
+        else list(specs.keys(family.contract)),
         backfill_policy=dg.BackfillPolicy.single_run(),
         kinds={"postgres", "sql"},
-        pool=tokens.DAILY.name,
+        pool=rollup.name,
         owners=["team:data"],
-        tags={"grain": "daily", "subject": "tokens"},
-        code_version=tokens.CODE_VERSION,
-        metadata=catalogue.of_asset(tokens.DAILY.name),
+        tags={"grain": rollup.grain.value, "subject": family.name},
+        code_version=rollup.code_version,
+        metadata=catalogue.of(rollup),
     )
     def compute(
         context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]
     ) -> dg.MaterializeResult[None]:
-        """Tokens, messages and conversations of each user and UTC day.
-
-        Counts every answer of the model, also those that report no tokens or make no sense (with 0 tokens,
-        in columns of their own). What belongs to no known user is stored under the nil UUID. One row per
-        user and day: `select * from usage.user_token_usage where period_type = 'daily' and
-        period_start = '2026-01-31 00:00Z'`.
-        """
-        return check_runs.run(context, warehouse, tokens.DAILY, checks.DAILY)
+        return check_runs.run(context, warehouse, rollup, checks.of(rollup))
 
     return compute
+
+
+def _description(rollup: Rollup) -> str:
+    family, below = rollup.family, rollup.below
+    made = _made_from(below.name) if below else family.counts
+    return (
+        f"{family.meaning} and {_PERIODS[rollup.grain]}.\n\n{made}\n\n"
+        f"Its rows: {family.table} where {family.grain_column} = '{rollup.level.stored_as}'."
+    )
+
+
+def _made_from(below: str) -> str:
+    return (
+        f"Made from {below}; what is distinct is counted from its ids, never added. Includes each period of "
+        f"{below} that is computed; one that is over is computed when all of them are, the current one up to "
+        "its first gap, and says how far. Excludes what was written since, until the next run. Once its "
+        "grace is over a run seals it: from then on it changes only as a recorded restatement."
+    )

@@ -1,15 +1,14 @@
 """What the catalogue says of an asset whatever is in it: its table, columns, statements and files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from importlib.resources import files
 from typing import Any, Final
 
 import dagster as dg
 
 from usage_pipeline.engine import render
-from usage_pipeline.families import registry
 from usage_pipeline.rollups import columns
-from usage_pipeline.warehouse import statements
+from usage_pipeline.rollups.rollup import Rollup
 
 _WHEN_RED: Final = (
     "When it is red: a failed run names the period, the reason and the command that helps; what it finished "
@@ -18,48 +17,41 @@ _WHEN_RED: Final = (
 )
 
 
-def of_asset(asset: str) -> dict[str, Any]:
+def of(rollup: Rollup) -> dict[str, Any]:
     """Of an asset that a family fills, from the asset below or from raw rows."""
-    family, grain = registry.of_asset(asset)
-    found, period, below = columns.of(family), grain.run_period, grain.below
+    family, period, below = rollup.family, rollup.grain, rollup.level.below
+    found = columns.of(family)
     main, _, _ = family.instant.rpartition(".")
     key = ", ".join(column.name for column in family.table.primary_key)
     return {
-        "runbook": dg.MetadataValue.md(_WHEN_RED.format(asset=asset)),
+        "runbook": dg.MetadataValue.md(_WHEN_RED.format(asset=rollup.name)),
         "dagster/table_name": str(family.table),
         "dagster/column_schema": columns.schema(found, key, period),
         "dagster/column_lineage": columns.lineage(found, below),
-        "dagster/code_references": dg.CodeReferencesMetadataValue(
-            code_references=_files(*(("engine", "replace.py"), ("engine.sql", "look.sql"), *_rows_of(below)))
-        ),
+        "dagster/code_references": dg.CodeReferencesMetadataValue(code_references=_files(rollup)),
         "columns_from": columns.mapping(found, main, below),
-        "sql": _executed(asset),
+        "sql": _executed(rollup),
     }
 
 
-def _executed(asset: str) -> dg.MarkdownMetadataValue:
+def _executed(rollup: Rollup) -> dg.MarkdownMetadataValue:
     """What the runs of the asset execute: statements composed from its table."""
-    found = render.statements(*registry.of_asset(asset))
+    found = render.statements(rollup.family, rollup.level)
     return dg.MetadataValue.md(
         "\n".join(f"{when.capitalize()}:\n```sql\n{text};\n```\n" for when, text in found)
     )
 
 
-def shown(room: str, names: Sequence[str]) -> dg.MarkdownMetadataValue:
-    """Statements of a room as the page prints them."""
-    fenced = (f"```sql\n{statements.read(room, name)}```\n" for name in names)
-    return dg.MetadataValue.md("\n".join(fenced))
+def shown(texts: Iterable[str]) -> dg.MarkdownMetadataValue:
+    """Statements as the page prints them."""
+    return dg.MetadataValue.md("\n".join(f"```sql\n{each}```\n" for each in texts))
 
 
-def _rows_of(below: str | None) -> list[tuple[str, str]]:
-    """The file that says which rows a run should find."""
-    return [("engine", "rows.py")] if below else [("families.tokens", "tokens_of_window.sql")]
-
-
-def _files(*named: tuple[str, str]) -> list[dg.LocalFileCodeReference | dg.UrlCodeReference]:
+def _files(rollup: Rollup) -> list[dg.LocalFileCodeReference | dg.UrlCodeReference]:
+    """What looks, what writes, and what says which rows a run should find."""
+    engine, family = "usage_pipeline.engine", rollup.family
+    rows = (family.package, "window.sql") if rollup.reads_raw else (engine, "rows.py")
     return [
-        dg.LocalFileCodeReference(
-            file_path=str(files(f"usage_pipeline.{room}").joinpath(name)), line_number=1, label=name
-        )
-        for room, name in named
+        dg.LocalFileCodeReference(file_path=str(files(package).joinpath(name)), line_number=1, label=name)
+        for package, name in ((engine, "replace.py"), (f"{engine}.sql", "look.sql"), rows)
     ]

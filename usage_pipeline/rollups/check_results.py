@@ -1,9 +1,9 @@
 """What a check says: a line with periods, numbers and the command; a small table, and numbers to plot."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 import dagster as dg
 
@@ -12,10 +12,9 @@ from usage_pipeline.periods import calendar, clock, partitions
 from usage_pipeline.periods.calendar import Window
 from usage_pipeline.refusals import Refusal, as_typed
 from usage_pipeline.rollups import check_memory
-from usage_pipeline.rollups.check import Check
+from usage_pipeline.rollups.check import Check, Row
 from usage_pipeline.rollups.rollup import Rollup
 
-Row: TypeAlias = Mapping[str, Any]
 SHOWN: Final = 20
 _NAMED: Final = 3
 _WORDS: Final = ("period_start", "verdict", "why", "is_sealed")
@@ -121,8 +120,8 @@ def _table(rollup: Rollup, broken: Sequence[Row]) -> dg.TableMetadataValue:
 
 def _numbers(rows: Sequence[Row]) -> dict[str, int | float]:
     """Of all periods that were looked at, added up."""
-    names = [name for name in (rows[0] if rows else ()) if name not in _WORDS]
-    each = {name: [row[name] for row in rows if row[name] is not None] for name in names}
+    names = dict.fromkeys(name for row in rows for name in row if name not in _WORDS)
+    each = {name: [row[name] for row in rows if row.get(name) is not None] for name in names}
     return {name: _number(sum(found)) for name, found in each.items() if found}
 
 

@@ -12,7 +12,7 @@ from usage_pipeline.periods import calendar, partitions
 from usage_pipeline.periods.calendar import Window
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups import check_memory, check_results, readiness, runs
-from usage_pipeline.rollups.check import Bind, Check
+from usage_pipeline.rollups.check import Bind, Check, Row
 from usage_pipeline.rollups.rollup import Rollup
 from usage_pipeline.warehouse import statements
 from usage_pipeline.warehouse.connections import Warehouse
@@ -26,11 +26,11 @@ _MOST_AGAIN: Final = 31
 
 
 def of_asset(rollup: Rollup, checks: Sequence[Check]) -> dg.AssetChecksDefinition:
-    """The checks of one asset: one step, after every run of it; one alone can be launched too."""
+    """These checks of one asset: one step, after every run of it; one alone can be launched too."""
 
     @dg.multi_asset_check(
         name=f"{rollup.name}_checks",
-        specs=[each.spec(rollup.name) for each in checks],
+        specs=[each.spec(rollup) for each in checks],
         can_subset=True,
     )
     def look(
@@ -82,23 +82,29 @@ def result(
     return check_results.of_rows(check, rollup, rows, unseen[_MOST_AGAIN:])
 
 
-def _again(
-    connection: Connection, rollup: Rollup, check: Check, starts: Collection[datetime]
-) -> list[check_results.Row]:
+def _again(connection: Connection, rollup: Rollup, check: Check, starts: Collection[datetime]) -> list[Row]:
     """Each by itself: they may lie anywhere."""
     windows = [calendar.window(rollup.grain, start.date()) for start in starts]
     return [row for each in windows for row in _rows(connection, rollup, check, each, **(check.again or {}))]
 
 
-def _rows(
-    connection: Connection, rollup: Rollup, check: Check, whole: Window, **binds: Bind
-) -> list[check_results.Row]:
+def _rows(connection: Connection, rollup: Rollup, check: Check, whole: Window, **binds: Bind) -> list[Row]:
+    """What the statement of the check found; what it leaves open the comparison decides."""
+    bounds = {"window_start": whole.start, "window_end": whole.end}
     found = statements.run(
-        connection, check.room, check.statement,
-        rollup=rollup.name, grain=rollup.grain.value, window_start=whole.start, window_end=whole.end,
-        **{**check.binds, **binds},
-    )  # fmt: skip
-    return [dict(row) for row in found.mappings()]
+        connection, "rollups.sql", check.statement, rollup=rollup.name, **bounds, **{**check.binds, **binds}
+    ).mappings()  # fmt: skip
+    rows: list[Row] = [dict(row) for row in found]
+    undecided = [row for row in rows if row["verdict"] is None]
+    if check.comparison is None or not undecided:
+        return rows
+    arrays = {f"{name}s": [row[name] for row in undecided] for name in ("period_start", "covered_until")}
+    stored = connection.execute(check.comparison.statement(rollup), {**bounds, **arrays}).mappings()
+    by_period = {row["period_start"]: dict(row) for row in stored}
+    judged = [
+        check.comparison.judge(rollup, row, by_period.get(row["period_start"], {})) for row in undecided
+    ]
+    return [*(row for row in rows if row["verdict"]), *judged]
 
 
 def _newest(connection: Connection, rollup: Rollup) -> Window:

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import Row
 
-from usage_pipeline.rollups import tokens
+from usage_pipeline.rollups.rollup import ROLLUPS, Rollup
 from usage_pipeline.settings import Settings
 from usage_pipeline.sources import access
 from usage_pipeline.warehouse import statements
@@ -25,7 +26,7 @@ _LONGEST_MS: Final = 60_000
 _NAMED: Final = 3
 
 
-def messages(found: Settings, warehouse: Warehouse) -> Finding:
+def _source(rollup: Rollup, found: Settings, warehouse: Warehouse) -> Finding:
     """Whether the source is empty, or has lost most of a day that is stored."""
     with warehouse.begin(Role.LOGIN) as connection:
         adapter = access.active(connection, found.token_source)
@@ -34,14 +35,14 @@ def messages(found: Settings, warehouse: Warehouse) -> Finding:
             return Finding(True, "not compared: rows of the source are hidden from our roles")
         statements.run(connection, "warehouse.sql", "limit_time", milliseconds=_LONGEST_MS)
         looked_at = statements.run(
-            connection, "rollups.sql", "check_source_holds_messages",
-            rollup=tokens.DAILY.name, window_start=None, window_end=None,
+            connection, "rollups.sql", "check_source_holds_rows",
+            rollup=rollup.name, window_start=None, window_end=None,
             newest_days=NEWEST_DAYS, patience_ms=_LONGEST_MS,
         ).all()  # fmt: skip
-        source = statements.run(connection, "rollups.sql", "source_is_empty", rollup=tokens.DAILY.name).one()
+        source = statements.run(connection, "rollups.sql", "source_is_empty", rollup=rollup.name).one()
     lost = [row for row in looked_at if row.verdict == "broken"]
     if lost:
-        return Finding(False, _named(lost), _remedies(lost))
+        return Finding(False, _named(lost), _remedies(rollup, lost))
     if source.is_empty:
         what = "the source holds none" if source.was_read else "the source holds none yet"
         return Finding(not source.was_read, what, "$ sources shows which tables are read")
@@ -56,11 +57,13 @@ def _named(rows: Sequence[Row[Any]]) -> str:
     return f"{rows[0].period_start:%Y-%m-%d}: {rows[0].why}{also}"
 
 
-def _remedies(rows: Sequence[Row[Any]]) -> str:
+def _remedies(rollup: Rollup, rows: Sequence[Row[Any]]) -> str:
     first, last = rows[0].period_start.date(), rows[-1].period_start.date()
     return f"{RESTATE}\n{PURGED}".format(
-        asset=tokens.DAILY.name, first=first, last=last, after=last + timedelta(days=1)
+        asset=rollup.name, first=first, last=last, after=last + timedelta(days=1)
     )
 
 
-CHECKS: Final = (Check("messages", messages),)
+CHECKS: Final = tuple(
+    Check(each.family.words.events, partial(_source, each)) for each in ROLLUPS.values() if each.reads_raw
+)

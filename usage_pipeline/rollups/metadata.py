@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 import dagster as dg
 
@@ -16,10 +16,11 @@ def of_period(outcome: Outcome) -> Mapping[str, dg.MetadataValue]:
     """The numbers of one period and, for a day, its hours."""
     if outcome.said != "computed":
         return {"state": dg.TextMetadataValue(outcome.said)}
-    numbers = {name: dg.MetadataValue.int(number) for name, number in _numbers(outcome).items()}
-    known = {**numbers, "state": dg.TextMetadataValue(_state(outcome))}
-    hours = outcome.entry.hourly_rows
-    return known if hours is None else {**known, "answers_by_hour": dg.MetadataValue.md(_picture(hours))}
+    known = {**_numbers(outcome), "state": dg.TextMetadataValue(_state(outcome))}
+    hours, events = outcome.entry.hourly_rows, outcome.rollup.family.words.events
+    if hours is None:
+        return known
+    return {**known, f"{events}_by_hour": dg.MetadataValue.md(_picture(hours, events))}
 
 
 def _state(outcome: Outcome) -> str:
@@ -30,34 +31,42 @@ def _state(outcome: Outcome) -> str:
     return entry.state
 
 
-def _numbers(outcome: Outcome) -> Mapping[str, int]:
-    entry = outcome.entry
-    worked = {} if outcome.is_kept else {"duration_ms": round(outcome.seconds * 1000)}
-    return {
+def _numbers(outcome: Outcome) -> dict[str, dg.MetadataValue]:
+    entry, family = outcome.entry, outcome.rollup.family
+    events = family.words.events
+    numbers: dict[str, Any] = {
         "dagster/partition_row_count": entry.stored_rows,
-        "users": outcome.user_count,
-        "messages": entry.totals["message_count"],
-        "source_messages": entry.source_rows,
-        "conversations": entry.totals["conversation_count"],
-        "tokens": entry.totals["total_tokens"],
-        "prompt_tokens": entry.totals["total_prompt_tokens"],
-        "completion_tokens": entry.totals["total_completion_tokens"],
-        "unattributed_messages": entry.state_count("unattributed"),
-        "unmetered_messages": entry.state_count("unmetered"),
-        "refused_messages": entry.state_count("refused"),
-        "kept_messages": entry.kept_rows,
-        "kept_tokens": entry.kept_sum("total_tokens"),
+        **_units(outcome),
+        f"source_{events}": entry.source_rows,
+        **{each.named: entry.totals[each.column] for each in family.measures if each.column in entry.totals},
+        **{f"{state}_{events}": count for state, count in entry.states.items()},
+        f"kept_{events}": entry.kept_rows,
+        **{f"kept_{each.named}": entry.kept_sum(each.column) for each in family.kept},
         "rows_written": outcome.changed,
-        **worked,
+        **({} if outcome.is_kept else {"duration_ms": round(outcome.seconds * 1000)}),
     }
+    return {name: _number(value) for name, value in numbers.items() if value is not None}
 
 
-def _picture(hours: Sequence[int]) -> str:
+def _units(outcome: Outcome) -> dict[str, int]:
+    """Known users with usage, where each has one row; what belongs to nobody is one row more."""
+    family, entry = outcome.rollup.family, outcome.entry
+    if family.key != (family.unit,):
+        return {}
+    return {family.words.units: entry.stored_rows - (entry.state_count("unattributed") > 0)}
+
+
+def _number(value: int | str) -> dg.MetadataValue:
+    """Money is text, so that it is exact; the page plots it."""
+    return dg.MetadataValue.int(value) if isinstance(value, int) else dg.MetadataValue.float(float(value))
+
+
+def _picture(hours: Sequence[int], events: str) -> str:
     """A bar an hour, as an image within the text; it must stay small, every partition keeps its own."""
     most = max(hours)
     said = f"most {most:,} from {hours.index(most):02}:00 UTC" if most else "none"
     encoded = base64.b64encode(_bars(hours, most).encode()).decode()
-    return f"![answers by hour, 0 to 23: {said}](data:image/svg+xml;base64,{encoded})\n\n{said}"
+    return f"![{events} by hour, 0 to 23: {said}](data:image/svg+xml;base64,{encoded})\n\n{said}"
 
 
 def _bars(hours: Sequence[int], most: int) -> str:

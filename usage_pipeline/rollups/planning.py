@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from psycopg import sql
 from sqlalchemy import Row
 
 from usage_pipeline.periods.calendar import Window
@@ -75,9 +76,9 @@ def make(
 ) -> Plan:
     """The plan of a range; its source rows are counted if that takes no longer than this."""
     raw = [each for each in spans if each.rollup.reads_raw]
-    counted = _counted(warehouse, raw[0].whole, patience_ms) if raw else 0
-    rows = _expected(warehouse, raw[0].whole) if counted is None else counted
-    ahead_count, ahead_until = _ahead(warehouse, patience_ms) if raw else (0, None)
+    counted = _counted(warehouse, raw[0], patience_ms) if raw else 0
+    rows = _expected(warehouse, raw[0]) if counted is None else counted
+    ahead_count, ahead_until = _ahead(warehouse, raw[0], patience_ms) if raw else (0, None)
     so_far = [clock(warehouse, each.rollup, each.whole) for each in spans]
     parts = tuple(
         _part(warehouse, each, rows, computed, before)
@@ -126,32 +127,36 @@ def _derived_ms(warehouse: Warehouse, span: Span) -> float | None:
     return None if per_period is None else float(len(span.windows) * per_period)
 
 
-def _counted(warehouse: Warehouse, whole: Window, patience_ms: int) -> int | None:
+def _counted(warehouse: Warehouse, span: Span, patience_ms: int) -> int | None:
     """How many rows there are, unless counting them takes too long."""
-    row = _in_time(warehouse, "source_rows_of_range", patience_ms, **_bounds(whole))
+    row = _in_time(warehouse, span, "source_rows_of_range", patience_ms, **_bounds(span))
     return None if row is None else int(row[0])
 
 
-def _expected(warehouse: Warehouse, whole: Window) -> int | None:
+def _expected(warehouse: Warehouse, span: Span) -> int | None:
     """None where even the planner has to wait: somebody changes the source's tables."""
-    row = _in_time(warehouse, "expected_rows_of_range", PATIENCE_MS, **_bounds(whole))
+    row = _in_time(warehouse, span, "expected_rows_of_range", PATIENCE_MS, **_bounds(span))
     return None if row is None else int(row[0][0]["Plan"]["Plan Rows"])
 
 
-def _ahead(warehouse: Warehouse, patience_ms: int) -> tuple[int, datetime | None]:
-    row = _in_time(warehouse, "answers_ahead", patience_ms)
-    return (0, None) if row is None else (row.answer_count, row.newest_at)
+def _ahead(warehouse: Warehouse, span: Span, patience_ms: int) -> tuple[int, datetime | None]:
+    row = _in_time(warehouse, span, "rows_ahead", patience_ms)
+    return (0, None) if row is None else (row.row_count, row.newest_at)
 
 
-def _in_time(warehouse: Warehouse, name: str, patience_ms: int, **binds: object) -> Row[Any] | None:
-    """The one row of a statement of the room, unless it takes longer than this."""
+def _in_time(
+    warehouse: Warehouse, span: Span, name: str, patience_ms: int, **places: sql.Composable
+) -> Row[Any] | None:
+    """The one row of a statement over the source of the span, unless it takes longer than this."""
+    contract = sql.Identifier(span.rollup.family.contract)
     try:
         with warehouse.begin(Role.WRITER) as connection:
             statements.run(connection, "warehouse.sql", "limit_time", milliseconds=patience_ms)
-            return statements.run(connection, "rollups.sql", name, **binds).one()
+            return statements.run_on(connection, "rollups.sql", name, contract=contract, **places).one()
     except TooSlow:
         return None
 
 
-def _bounds(whole: Window) -> dict[str, datetime]:
-    return {"window_start": whole.start, "window_end": whole.end}
+def _bounds(span: Span) -> dict[str, sql.Composable]:
+    whole = span.whole
+    return {"window_start": sql.Literal(whole.start), "window_end": sql.Literal(whole.end)}

@@ -1,21 +1,99 @@
 """What every rollup is, and what the run of one of its periods found."""
 
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Self
+from typing import Final, Self
+from uuid import UUID
 
+from usage_pipeline.engine import run as engine
+from usage_pipeline.engine.plan import Intent, Reason
+from usage_pipeline.families import family as families
+from usage_pipeline.families.family import Family
+from usage_pipeline.families.registry import FAMILIES
 from usage_pipeline.periods import calendar
 from usage_pipeline.periods.calendar import Grain, Window
+from usage_pipeline.rollups import readiness
+from usage_pipeline.warehouse import statements
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.ledger import Entry
+from usage_pipeline.warehouse.roles import Role
+
+_LEFT: Final = {Reason.PRUNED: "pruned", Reason.BEFORE_HORIZON: "before the horizon"}
+
+
+@dataclass(frozen=True)
+class Rollup:
+    """One asset as its runs see it: a grain of a family."""
+
+    family: Family
+    level: families.Grain
+
+    @property
+    def name(self) -> str:
+        """The asset's name, and the ledger's."""
+        return self.level.name
+
+    @property
+    def grain(self) -> Grain:
+        """What one run covers."""
+        return self.level.run_period
+
+    @property
+    def code_version(self) -> str:
+        return self.family.code_version
+
+    @property
+    def below(self) -> Self | None:
+        """The rollup that this one is made from; None: it is read from raw rows."""
+        lower = self.family.below(self.level)
+        return type(self)(self.family, lower) if lower else None
+
+    @property
+    def reads_raw(self) -> bool:
+        return self.level.below is None
+
+    def ensure_partitions(self, warehouse: Warehouse, first: Window, last: Window) -> None:
+        """Create the partitions of the table that a range needs, in a short transaction of its own."""
+        if not self.family.is_partitioned:
+            return
+        with warehouse.begin(Role.WRITER) as connection:
+            statements.run(
+                connection, "rollups.sql", "ensure_partitions",
+                period_type=self.level.stored_as, first=first.start, until=last.end,
+            )  # fmt: skip
+
+    def compute(
+        self,
+        warehouse: Warehouse,
+        window: Window,
+        run_id: str,
+        *,
+        intent: str = "run",
+        unit: UUID | str | None = None,
+        reason: str | None = None,
+    ) -> "Outcome":
+        """Recompute one period; nothing is stored unless the books balance."""
+        began = time.perf_counter()
+        order = engine.Order(self.family, self.level, window, run_id, Intent(intent), unit, reason)
+        try:
+            with readiness.explained(warehouse, Role.WRITER), warehouse.begin(Role.WRITER) as connection:
+                ran = engine.run(connection, order)
+        except engine.Left as left:
+            said = _LEFT[left.leave.reason]
+            return Outcome(self, window, said, left.entry, {}, 0, 0, 0, time.perf_counter() - began)
+        return Outcome(
+            self, window, "computed", ran.entry, ran.before.totals, ran.inserted, ran.updated, ran.deleted,
+            time.perf_counter() - began,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What the run of one period found, wrote and took; `said` is `computed`, or why nothing was."""
 
-    rollup: str
+    rollup: Rollup
     window: Window
     said: str
     entry: Entry
@@ -27,30 +105,8 @@ class Outcome:
     is_kept: bool = False  # an earlier run of the same backfill has finished it
 
     @property
-    def user_count(self) -> int:
-        """Known users with usage; what belongs to nobody stands in one row more."""
-        return self.entry.stored_rows - (self.entry.state_count("unattributed") > 0)
-
-    @property
     def changed(self) -> int:
         return self.inserted + self.updated + self.deleted
-
-
-@dataclass(frozen=True)
-class Rollup:
-    """One asset as its runs see it; the name is also the ledger's word for it."""
-
-    name: str
-    family: str
-    grain: Grain
-    code_version: str
-    ensure_partitions: Callable[[Warehouse, Window, Window], None]
-    compute: Callable[[Warehouse, Window, str], Outcome]  # the period, and the run that computes it
-
-    @property
-    def reads_raw(self) -> bool:
-        """Days are read from the source, every coarser period from those below it."""
-        return self.grain is Grain.DAILY
 
 
 @dataclass(frozen=True)
@@ -68,3 +124,23 @@ class Span:
     @property
     def whole(self) -> Window:
         return Window(self.windows[0].start, self.windows[-1].end)
+
+
+def of(family: Family) -> tuple[Rollup, ...]:
+    """Those of a family, the finest first."""
+    return tuple(Rollup(family, grain) for grain in family.grains)
+
+
+ROLLUPS: Final = {each.name: each for family in FAMILIES for each in of(family)}
+"""What a range can be computed of, finest first, by the asset's name."""
+
+
+def above(rollup: Rollup) -> list[Rollup]:
+    """Those that are made from this one, directly or not, finest first."""
+    reached = {rollup.name}
+    found = []
+    for each in of(rollup.family):
+        if each.level.below in reached:
+            reached.add(each.name)
+            found.append(each)
+    return found

@@ -68,15 +68,15 @@ def run(
         with _recorded(context, warehouse, rollup, windows, version) as held:
             _compute(warehouse, rollup, windows, progress, held, context.run.run_id)
     except Refusal as refusal:
-        report(context.instance, rollup, progress.done.values())
+        report(context.instance, progress.done.values())
         raise dg.Failure(str(refusal), allow_retries=False) from None
     except BaseException:
-        report(context.instance, rollup, progress.done.values())
+        report(context.instance, progress.done.values())
         if TYPED_TAG in context.run.tags:
             context.instance.report_run_canceling(context.run)
         raise
     if progress.failed:
-        report(context.instance, rollup, progress.done.values())
+        report(context.instance, progress.done.values())
         raise Incomplete(rollup, progress.failed)
     for key, outcome in progress.done.items():
         context.add_asset_metadata(metadata.of_period(outcome), partition_key=key)
@@ -138,7 +138,7 @@ def _compute(
     """Every period that no earlier run of the same backfill has finished."""
     kept = _kept(warehouse, rollup, windows, held) if held else {}
     for window in kept:
-        _note(warehouse, rollup, progress, kept[window])
+        _note(warehouse, progress, kept[window])
     rest = [window for window in windows if window not in kept]
     for ended in ranges.run(
         rest, lambda window: rollup.compute(warehouse, window, run_id), connections=warehouse.connections
@@ -146,7 +146,7 @@ def _compute(
         if isinstance(ended, Failed):
             progress.failed.append(ended)
         else:
-            _note(warehouse, rollup, progress, ended.result)
+            _note(warehouse, progress, ended.result)
         if held:
             held.require_session()
     _require_usable(progress.failed)
@@ -173,11 +173,11 @@ def _kept(
 
 
 def _as_it_stands(rollup: Rollup, window: Window, entry: Entry) -> Outcome:
-    return Outcome(rollup.name, window, "computed", entry, entry.totals, 0, 0, 0, 0.0, is_kept=True)
+    return Outcome(rollup, window, "computed", entry, entry.totals, 0, 0, 0, 0.0, is_kept=True)
 
 
-def _note(warehouse: Warehouse, rollup: Rollup, progress: _Progress, outcome: Outcome) -> None:
-    progress.done[partitions.key(rollup.grain, outcome.window)] = outcome
+def _note(warehouse: Warehouse, progress: _Progress, outcome: Outcome) -> None:
+    progress.done[partitions.key(outcome.rollup.grain, outcome.window)] = outcome
     if warehouse.errand:
         warehouse.errand.watch(outcome)
 
@@ -190,11 +190,11 @@ def days_of(context: dg.AssetExecutionContext) -> Sequence[date]:
     return days
 
 
-def report(instance: dg.DagsterInstance, rollup: Rollup, outcomes: Iterable[Outcome]) -> None:
+def report(instance: dg.DagsterInstance, outcomes: Iterable[Outcome]) -> None:
     """Tell Dagster what is committed and no run will: one that failed counts as nothing done."""
     for each in outcomes:
-        key = partitions.key(rollup.grain, each.window)
-        report_partition(instance, dg.AssetKey(rollup.name), key, metadata.of_period(each))
+        key = partitions.key(each.rollup.grain, each.window)
+        report_partition(instance, dg.AssetKey(each.rollup.name), key, metadata.of_period(each))
 
 
 def report_partition(

@@ -17,6 +17,7 @@ from usage_pipeline.rollups.session_totals import Kept
 from usage_pipeline.sources import session_totals as sources
 from usage_pipeline.sources import specs
 from usage_pipeline.sources.adapters import SUPABASE_CHAT, SessionTotals
+from usage_pipeline.warehouse import statements
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.roles import Role
 
@@ -38,7 +39,9 @@ def _catalogue(totals: SessionTotals) -> dict[str, Any]:
         "runbook": dg.MetadataValue.md(_WHEN_RED),
         "dagster/table_name": totals.table,
         "dagster/column_schema": dg.TableSchema([dg.TableColumn(totals.column, description=meaning)]),
-        "sql": catalogue.shown("sources.adapters", [totals.untrue, totals.write]),
+        "sql": catalogue.shown(
+            statements.read("sources.adapters", each) for each in (totals.untrue, totals.write)
+        ),
     }
 
 
@@ -49,7 +52,7 @@ def session_totals(first_day: date) -> dg.AssetsDefinition:
         name="session_totals",
         group_name="sessions",
         partitions_def=partitions.of(Grain.DAILY, first_day),
-        deps=list(specs.keys("tokens")),
+        deps=list(specs.keys("token_events")),
         backfill_policy=dg.BackfillPolicy.single_run(),
         kinds={"postgres", "sql"},
         pool="session_totals",
@@ -93,7 +96,7 @@ def session_totals(first_day: date) -> dg.AssetsDefinition:
 def off_spec(totals: dg.AssetsDefinition) -> dg.AssetSpec:
     """While it is off the page shows it and what switches it on, and *Materialize all* leaves it out."""
     return totals.get_asset_spec().replace_attributes(
-        deps=[*specs.keys("tokens")], partitions_def=None, automation_condition=None
+        deps=[*specs.keys("token_events")], partitions_def=None, automation_condition=None
     )
 
 

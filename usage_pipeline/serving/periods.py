@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from usage_pipeline.derived.ladder import LADDER
+from usage_pipeline.families.tokens import TOKENS
 from usage_pipeline.periods import calendar
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.refusals import USAGE, Refusal
-from usage_pipeline.rollups.tokens import FAMILY
 
-GRAINS: Final = (Grain.DAILY, *(step.rollup.grain for step in LADDER))
+_GRAINS: Final = {each.run_period: each for each in TOKENS.grains}
+GRAINS: Final = tuple(_GRAINS)
 UNITS: Final = {
     Grain.DAILY: "day", Grain.WEEKLY: "week", Grain.MONTHLY: "month", Grain.YEARLY: "year",
 }  # fmt: skip
@@ -29,7 +29,7 @@ _WRITTEN: Final = (
 
 def asset(grain: Grain) -> str:
     """The rollup of a grain, as the ledger and a command name it."""
-    return f"{FAMILY}_{grain}"
+    return _GRAINS[grain].name
 
 
 def label(grain: Grain, day: date) -> str:
@@ -73,12 +73,13 @@ def earlier(grain: Grain, day: date, count: int) -> date:
 
 def below(grain: Grain) -> Grain | None:
     """The grain that this one is made from."""
-    return next((step.below for step in LADDER if step.rollup.grain is grain), None)
+    lower = TOKENS.below(_GRAINS[grain])
+    return lower.run_period if lower else None
 
 
 def keeps_conversations(grain: Grain) -> bool:
     """Whether its rows hold the ids of their conversations: those that coarser ones are counted from."""
-    return any(step.below is grain for step in LADDER)
+    return _GRAINS[grain].keeps_ids
 
 
 def chain(grain: Grain) -> Sequence[Grain]:

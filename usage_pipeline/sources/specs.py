@@ -19,7 +19,7 @@ def specs() -> list[dg.AssetSpec]:
 
 
 def keys(supplies: str) -> Iterator[dg.AssetKey]:
-    """The tables that a half of the contract is read from."""
+    """The tables that a function of the contract reads."""
     for adapter in ADAPTERS.values():
         if adapter.supplies == supplies:
             yield from (key(table) for table in adapter.tables)

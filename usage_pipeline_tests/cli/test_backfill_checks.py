@@ -51,7 +51,7 @@ def test_a_red_check_is_a_line_and_no_failure(checkout: Checkout, server: Server
             f"  tokens_daily yesterday_is_there: {yesterday}: yesterday was never computed."
             f" Fix: usage-pipeline {fix}"
         ]
-        assert "1 day computed from 1 answers" in done.said
+        assert "1 day computed from 1 messages" in done.said
         assert done.code == 0
         mended = own(*fix.split())
         assert (mended.code, red(mended.said)) == (0, [])

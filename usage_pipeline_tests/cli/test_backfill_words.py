@@ -76,7 +76,7 @@ def test_answers_are_told_where_days_were_read(history: History) -> None:
     job = job_of(TODAY, *ROLLUPS)
     days = history.compute(Grain.DAILY, START, TODAY)
     weeks = history.compute(Grain.WEEKLY, START, TODAY)
-    assert "computed from 0 answers in" in backfill_words.summary(job, days, 1)[0]
+    assert "computed from 0 messages in" in backfill_words.summary(job, days, 1)[0]
     kept = [replace(each, is_kept=True) for each in days]
     assert backfill_words.summary(job, [*kept, *weeks], 1)[0].startswith("4 weeks computed in 1.0 s")
 

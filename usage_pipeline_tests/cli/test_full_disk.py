@@ -20,7 +20,7 @@ def test_a_full_disk_is_told_and_loses_nothing() -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("No space left on device") == 5
-    assert "5 days computed from 4,000 answers" in done.stdout
+    assert "5 days computed from 4,000 messages" in done.stdout
 
 
 def may_mount() -> bool:

@@ -165,14 +165,14 @@ def test_a_day_that_was_sealed_by_the_old_rule(
 ) -> None:
     """The number is kept, as that of a deleted chat is, and reported; a person corrects it, and all above."""
     history, _ = old
-    assert tokens_of(warehouse) == {"daily": 2203, "weekly": 2203, "monthly": 2203, "yearly": 2203}
+    assert tokens_by_grain(warehouse) == {"daily": 2203, "weekly": 2203, "monthly": 2203, "yearly": 2203}
     assert engine.install(warehouse, functions.wanted(SUPABASE_CHAT)) == ("supabase_chat",)
     (kept,) = history.compute(Grain.DAILY, SEALED)
     assert (kept.changed, kept.entry.kept_rows, kept.entry.kept_sum("total_tokens")) == (0, 0, 201)
-    assert metadata.of_period(kept)["kept_tokens"].value == 201
+    assert metadata.of_period(kept)["kept_total_tokens"].value == 201
     checked = look(warehouse, "tokens_daily", "conservation", SEALED)
-    assert (checked.passed, number(checked, "kept_tokens")) == (True, 201)
-    assert said(checked) == "it holds; 0 messages and 201 tokens are stored that the source no longer has"
+    assert (checked.passed, number(checked, "kept_total_tokens")) == (True, 201)
+    assert said(checked) == "it holds; 0 messages, 201 tokens are stored that the source no longer has"
     url = server.url(database).set(drivername="postgresql").render_as_string()
 
     def typed(*words: str) -> Done:
@@ -187,14 +187,14 @@ def test_a_day_that_was_sealed_by_the_old_rule(
     restate = ("restate", "tokens_daily", "--from", str(SEALED), "--to", str(SEALED), "--reason", "new rule")
     looked = typed(*restate)
     assert "tokens_daily keeps 0 messages, 201 tokens that the source no longer has" in looked.said
-    assert tokens_of(warehouse)["daily"] == 2203
+    assert tokens_by_grain(warehouse)["daily"] == 2203
     corrected = typed(*restate, "--accept-loss", "--yes")
     assert "loses     0 messages, 201 tokens that the source no longer has" in corrected.said
-    assert tokens_of(warehouse) == {"daily": 2002, "weekly": 2002, "monthly": 2002, "yearly": 2002}
+    assert tokens_by_grain(warehouse) == {"daily": 2002, "weekly": 2002, "monthly": 2002, "yearly": 2002}
     assert typed("restatements", "--kept").said.startswith("No sealed period keeps more")
 
 
-def tokens_of(warehouse: Warehouse) -> dict[str, int]:
+def tokens_by_grain(warehouse: Warehouse) -> dict[str, int]:
     """All that is stored, by grain: one answer of one day."""
     with warehouse.begin(Role.READER) as connection:
         rows = connection.exec_driver_sql("select period_type, total_tokens from usage.user_token_usage")

@@ -212,19 +212,19 @@ def test_a_plan_comes_before_the_work(checkout: Checkout, server: Server) -> Non
         planned = own(*backfill, "--dry-run")
         assert planned.code == 0, planned.said
         assert f"tokens_daily   1 day, {YESTERDAY:%Y-%m-%d}, 0 of them computed before" in planned.out
-        assert "answers        3 in the source" in planned.out
+        assert "messages       3 in the source" in planned.out
         assert "none: nothing was computed here yet" in planned.out
         assert "No backfill was started yet." in own("backfill", "--list").said
         done = own(*backfill, "--yes")
         assert done.code == 0, done.said
-        assert "1 day computed from 3 answers" in done.said
+        assert "1 day computed from 3 messages" in done.said
         with own.connect() as connection:
             Chat(connection).answer(at=YESTERDAY + timedelta(hours=5))
         again = own(*backfill)
         assert "1 day" in again.said
         assert "1 of them computed before" in again.said
         assert "by the last runs" in again.said
-        assert f"{YESTERDAY:%Y-%m-%d}  +1 answers  +15 tokens" in again.said, "what changed is told by day"
+        assert f"{YESTERDAY:%Y-%m-%d}  +1 messages  +15 tokens" in again.said, "what changed is told by day"
         listed = own("backfill", "--list").out.splitlines()
         assert [line.split()[:2] for line in listed] == [["id", "state"], ["2", "done"], ["1", "done"]]
         assert "  1/1  " in listed[1]
@@ -265,7 +265,7 @@ def test_every_grain_at_once(checkout: Checkout, server: Server) -> None:
         done = own("backfill", "tokens_yearly", "tokens_daily", "all", *span)
         assert done.code == 0, done.said
         assert "101 days, " in done.said
-        assert "computed from 5 answers" in done.said
+        assert "computed from 5 messages" in done.said
         found = stored(own)
         assert {each[1] for each in found.values()} == {5}, "every grain holds every answer"
         assert found["tokens_daily"][2] == 5
@@ -283,7 +283,7 @@ def test_every_grain_at_once(checkout: Checkout, server: Server) -> None:
         changed = own("backfill", *GRAINS[:3], "--from", "yesterday", "--to", "yesterday").said
         for grain in GRAINS[:3]:
             assert f"  {grain:<14}  " in changed
-        assert changed.count("+1 answers  +15 tokens") == 3
+        assert changed.count("+1 messages  +15 tokens") == 3
 
 
 @pytest.mark.stack
@@ -302,7 +302,7 @@ def test_what_is_gone_from_the_source_is_told(checkout: Checkout, server: Server
         assert kept.code == 0, kept.said
         assert "0 changed" in kept.said
         assert (
-            "tokens_daily: 1 of the answers counted are gone from the source; sealed, they stay: "
+            "tokens_daily: 1 of the messages counted are gone from the source; sealed, they stay: "
             in kept.said
         )
 
@@ -387,9 +387,9 @@ def test_a_clock_that_is_behind_the_data(checkout: Checkout, server: Server) -> 
         refused(own.backfill(), 2, "has not come yet by the database's clock", behind)
         done = own("backfill", "tokens_daily", "--from", "yesterday", "--to", "yesterday")
         assert done.code == 0, done.said
-        assert "2 answers lie ahead of the database's clock" in done.said
+        assert "2 messages lie ahead of the database's clock" in done.said
         assert f"up to {TODAY} 13:00" in done.said
-        assert "1 day computed from 0 answers" in done.said
+        assert "1 day computed from 0 messages" in done.said
         assert "is read up to" in own("usage", "tokens", "--from", "yesterday", "--to", "yesterday").said
 
 

@@ -227,7 +227,7 @@ def test_every_grain_at_once_is_one_green_run_each(demo: Demo) -> None:
         assert {entries["rows_written"]["intValue"] for _, entries in told.values()} == {0}
     _, entries = told_last(demo, "tokens_daily", DAYS)[str(MIDDLE)]
     assert entries["messages"]["intValue"] > 0
-    assert entries["answers_by_hour"]["mdStr"].startswith("![answers by hour")
+    assert entries["messages_by_hour"]["mdStr"].startswith("![messages by hour")
 
 
 def test_a_day_that_fails_is_the_one_red_partition(demo: Demo) -> None:

@@ -16,14 +16,13 @@ import pytest
 from usage_pipeline.cli import console
 from usage_pipeline.periods.calendar import Grain, window, windows
 from usage_pipeline.refusals import Refusal
-from usage_pipeline.rollups import tokens
 from usage_pipeline.warehouse import embedded, horizon
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests import stack
 from usage_pipeline_tests.conftest import TEMPLATE, cloned
-from usage_pipeline_tests.factories import Chat, set_clock, set_policy
+from usage_pipeline_tests.factories import Chat, set_clock, set_policy, tokens_of
 from usage_pipeline_tests.stack import Checkout, Done
 from usage_pipeline_tests.verbs import Verbs
 
@@ -41,9 +40,9 @@ def compute(warehouse: Warehouse, last: date, grains: tuple[Grain, ...] = GRAINS
     """Everything from the first day to this one."""
     for grain in grains:
         asked = list(windows(grain, START, last))
-        tokens.rollup(grain).ensure_partitions(warehouse, asked[0], asked[-1])
+        tokens_of(grain).ensure_partitions(warehouse, asked[0], asked[-1])
         for each in asked:
-            tokens.run(warehouse, grain, each, "test")
+            tokens_of(grain).compute(warehouse, each, "test")
 
 
 @pytest.fixture
@@ -247,7 +246,7 @@ def test_a_week_that_was_left_behind_follows_its_days(
 ) -> None:
     """Killed between the day and the week, the same command on either brings the week along."""
     lose(chat)
-    tokens.run(warehouse, Grain.DAILY, window(Grain.DAILY, DAY), "t", intent="accept", reason="x")
+    tokens_of(Grain.DAILY).compute(warehouse, window(Grain.DAILY, DAY), "t", intent="accept", reason="x")
     assert messages(reading, ada)["weekly"] == 3
     done = typed("restate", "tokens_weekly", *RESTATE[2:], "--reason", "x")
     assert "1 period restated, rows inserted 0 · updated 1 · deleted 0" in done.said, done.said

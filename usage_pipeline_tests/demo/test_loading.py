@@ -9,11 +9,11 @@ import pytest
 from usage_pipeline.demo import loading, story, verification
 from usage_pipeline.demo.story import Story
 from usage_pipeline.periods.calendar import Grain, window
-from usage_pipeline.rollups import tokens
 from usage_pipeline.warehouse import embedded
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
+from usage_pipeline_tests.factories import tokens_of
 
 LAST_DAY = date(2026, 3, 31)
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
@@ -36,8 +36,8 @@ def compute(warehouse: Warehouse, first_day: date, last_day: date) -> int:
     """Run every day of a range; how many rows changed."""
     days = [first_day + timedelta(days=offset) for offset in range((last_day - first_day).days + 1)]
     periods = [window(Grain.DAILY, day) for day in days]
-    tokens.DAILY.ensure_partitions(warehouse, periods[0], periods[-1])
-    return sum(tokens.DAILY.compute(warehouse, period, "test").changed for period in periods)
+    tokens_of(Grain.DAILY).ensure_partitions(warehouse, periods[0], periods[-1])
+    return sum(tokens_of(Grain.DAILY).compute(warehouse, period, "test").changed for period in periods)
 
 
 def difference(warehouse: Warehouse, told: Story, now: datetime = NOW) -> str | None:

@@ -9,7 +9,6 @@ from uuid import UUID
 from usage_pipeline.derived import due
 from usage_pipeline.periods.calendar import Grain, midnight
 from usage_pipeline.refusals import Refusal
-from usage_pipeline.rollups import tokens
 from usage_pipeline_tests.derived import rows, rungs
 from usage_pipeline_tests.derived.oracle import (
     Entry,
@@ -26,6 +25,7 @@ from usage_pipeline_tests.derived.oracle import (
 from usage_pipeline_tests.derived.rows import NOBODY, Answer, Owner, Rows
 from usage_pipeline_tests.derived.rungs import GRAINS, Period
 from usage_pipeline_tests.derived.world import AGENTS, CONVERSATIONS, USERS, Recorded, Stored, World
+from usage_pipeline_tests.factories import tokens_of
 
 GRACE: Final = timedelta(days=2)
 GUARD: Final = ("message_count", "conversation_count", "total_tokens")
@@ -220,9 +220,8 @@ class History:
                 assert user
                 self.world.call(user, period)
                 return Said("computed"), ""
-            ended = tokens.run(
-                self.world.warehouse, period.grain, period.window, "test",
-                intent=intent, user_id=user, reason=reason,
+            ended = tokens_of(period.grain).compute(self.world.warehouse, period.window, "test",
+                intent=intent, unit=user, reason=reason,
             )  # fmt: skip
         except Refusal as refusal:
             return refusal, ""

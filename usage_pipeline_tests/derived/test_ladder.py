@@ -7,23 +7,20 @@ from uuid import UUID
 
 import pytest
 
-from usage_pipeline.derived.ladder import LADDER
 from usage_pipeline.periods.calendar import Grain, window, windows
 from usage_pipeline.refusals import Refusal
-from usage_pipeline.rollups import tokens
-from usage_pipeline.rollups.rollup import Outcome, Rollup
+from usage_pipeline.rollups.rollup import Outcome
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
-from usage_pipeline_tests.factories import Chat, set_clock, set_policy
+from usage_pipeline_tests.factories import BY_GRAIN, Chat, set_clock, set_policy, tokens_of
 
-ROLLUPS = {Grain.DAILY: tokens.DAILY, **{step.rollup.grain: step.rollup for step in LADDER}}
 START = date(2025, 12, 24)
 
 
 def run(warehouse: Warehouse, grain: Grain, first: date, last: date | None = None) -> list[Outcome]:
     """A range of one grain, period by period."""
-    rollup: Rollup = ROLLUPS[grain]
+    rollup = BY_GRAIN[grain]
     asked = list(windows(grain, first, last or first))
     rollup.ensure_partitions(warehouse, asked[0], asked[-1])
     return [rollup.compute(warehouse, each, "test") for each in asked]
@@ -57,9 +54,8 @@ def test_the_ladder_of_the_database_is_this_one(warehouse: Warehouse) -> None:
         found = connection.exec_driver_sql(
             "select rollup, stored_as, below, family from usage_private.ladder()"
         ).fetchall()
-    mine = [(step.rollup, f"{step.rollup.family}_{step.below}") for step in LADDER]
     assert [tuple(row) for row in found] == [
-        (each.name, each.grain.value, below, each.family) for each, below in [(tokens.DAILY, None), *mine]
+        (each.name, each.grain.value, each.level.below, each.family.name) for each in BY_GRAIN.values()
     ]
 
 
@@ -111,8 +107,8 @@ def test_sealing(chat: Chat, warehouse: Warehouse, clock: Any, server: Server, d
     chat.connection.execute("delete from public.chat_messages_v2")
     (kept,) = run(warehouse, Grain.DAILY, day)
     assert (kept.changed, kept.entry.source_rows, kept.entry.kept_rows) == (0, 0, 2)
-    outcome = tokens.run(
-        warehouse, Grain.DAILY, window(Grain.DAILY, day), "t", intent="accept", reason="gone"
+    outcome = tokens_of(Grain.DAILY).compute(
+        warehouse, window(Grain.DAILY, day), "t", intent="accept", reason="gone"
     )
     assert (outcome.deleted, outcome.entry.totals["message_count"], outcome.entry.kept_rows) == (1, 0, 0)
     with server.connect(database) as connection:

@@ -9,19 +9,18 @@ from uuid import UUID
 import pytest
 
 from usage_pipeline.demo import oracle
-from usage_pipeline.derived.ladder import LADDER
 from usage_pipeline.periods.calendar import Window, windows
-from usage_pipeline.rollups import ranges, tokens
+from usage_pipeline.rollups import ranges
 from usage_pipeline.rollups.ranges import Done
 from usage_pipeline.rollups.rollup import Outcome, Rollup
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
-from usage_pipeline_tests.factories import Chat, set_clock, set_policy
+from usage_pipeline_tests.factories import BY_GRAIN, Chat, set_clock, set_policy
 from usage_pipeline_tests.rollups.test_tokens import versions
 
 pytestmark = pytest.mark.once
-ROLLUPS: Final[tuple[Rollup, ...]] = (tokens.DAILY, *(step.rollup for step in LADDER))
+ROLLUPS: Final = tuple(BY_GRAIN.values())
 COLUMNS: Final = (
     "total_prompt_tokens", "total_completion_tokens", "total_tokens", "message_count", "conversation_count",
     "agent_ids", "last_activity", "unmetered_message_count", "refused_message_count", "conversation_ids",

@@ -9,11 +9,10 @@ import pytest
 
 from usage_pipeline.periods.calendar import Grain, midnight, window
 from usage_pipeline.refusals import Refusal
-from usage_pipeline.rollups import tokens
 from usage_pipeline.warehouse import horizon
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.roles import Role
-from usage_pipeline_tests.factories import Chat
+from usage_pipeline_tests.factories import Chat, tokens_of
 from usage_pipeline_tests.rollups.checking import alter_rows, look, stored
 from usage_pipeline_tests.serving.history import START, History
 
@@ -43,7 +42,7 @@ def history(chat: Chat, warehouse: Warehouse) -> History:
 
 def restate(warehouse: Warehouse, intent: str, user: UUID | None = None) -> None:
     period = window(Grain.DAILY, SEALED)
-    tokens.run(warehouse, Grain.DAILY, period, "test", intent=intent, user_id=user, reason="altered")
+    tokens_of(Grain.DAILY).compute(warehouse, period, "test", intent=intent, unit=user, reason="altered")
 
 
 @pytest.mark.parametrize(
@@ -131,12 +130,14 @@ def test_a_call_for_one_user_vouches_for_no_other(
     """It makes one row anew, and what it records is the sum of all."""
     alter_rows(superuser, "tokens_daily", OPEN, f"total_tokens = 1000 where user_id = '{ADA}'")
     with pytest.raises(Refusal, match="altered since its last run") as refused:
-        tokens.run(
-            warehouse, Grain.DAILY, window(Grain.DAILY, OPEN), "test", intent="user", user_id=UUID(int=2)
+        tokens_of(Grain.DAILY).compute(
+            warehouse, window(Grain.DAILY, OPEN), "test", intent="user", unit=UUID(int=2)
         )
     assert refused.value.line("usage-pipeline").endswith(f"tokens_daily --from {OPEN} --to {OPEN}")
     history.compute(Grain.DAILY, OPEN)
-    tokens.run(warehouse, Grain.DAILY, window(Grain.DAILY, OPEN), "test", intent="user", user_id=UUID(int=2))
+    tokens_of(Grain.DAILY).compute(
+        warehouse, window(Grain.DAILY, OPEN), "test", intent="user", unit=UUID(int=2)
+    )
 
 
 def test_an_altered_day_that_the_horizon_has_passed_is_not_sealed(

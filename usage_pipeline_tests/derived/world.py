@@ -13,7 +13,6 @@ from psycopg.types.json import Jsonb
 from usage_pipeline.engine import functions, prove
 from usage_pipeline.families.registry import FAMILIES
 from usage_pipeline.periods.calendar import Grain
-from usage_pipeline.rollups import tokens
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
@@ -21,7 +20,7 @@ from usage_pipeline_tests.conftest import TEMPLATE, cloned
 from usage_pipeline_tests.derived import rungs
 from usage_pipeline_tests.derived.rows import Answer, Owner, Row, Usage
 from usage_pipeline_tests.derived.rungs import GRAINS, Period
-from usage_pipeline_tests.factories import set_clock
+from usage_pipeline_tests.factories import set_clock, tokens_of
 
 USERS: Final = tuple(UUID(int=number) for number in (1, 2))
 AGENTS: Final = tuple(UUID(int=number) for number in (11, 12))
@@ -76,7 +75,7 @@ class World:
         self.postgres = server.connect(database)
         self.postgres.execute("set timezone = 'UTC'")
         self.warehouse = Warehouse(server.url(database), connections=1)
-        self.rollups = {grain: tokens.rollup(grain) for grain in GRAINS}
+        self.rollups = {grain: tokens_of(grain) for grain in GRAINS}
         self._prepare()
 
     def _prepare(self) -> None:

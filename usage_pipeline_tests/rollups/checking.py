@@ -11,17 +11,13 @@ import dagster as dg
 import psycopg
 
 from usage_pipeline.definitions import defs
-from usage_pipeline.derived import checks as derived
-from usage_pipeline.derived.ladder import LADDER, ROLLUPS
 from usage_pipeline.periods import calendar, partitions
-from usage_pipeline.rollups import check_results, check_runs, checks, runs, tokens
+from usage_pipeline.rollups import check_results, check_runs, checks, runs
 from usage_pipeline.rollups.check import Bind, Check
+from usage_pipeline.rollups.rollup import ROLLUPS
 from usage_pipeline.warehouse.connections import Warehouse
 
-CHECKS: Final[dict[str, Sequence[Check]]] = {
-    "tokens_daily": checks.DAILY,
-    **{step.rollup.name: derived.of(step) for step in LADDER},
-}
+CHECKS: Final[dict[str, Sequence[Check]]] = {name: checks.of(each) for name, each in ROLLUPS.items()}
 REGISTERED: Final = defs.resolve_asset_graph().asset_check_keys
 DELETION: Final = "delete from usage.user_token_usage where"
 _COMMAND: Final = re.compile(r"usage-pipeline (backfill|restate) (\w+) --from (\S+) --to (\S+)")
@@ -60,7 +56,7 @@ def obey(warehouse: Warehouse, result: dg.AssetCheckResult) -> None:
         grain = ROLLUPS[asset].grain
         intent: dict[str, Any] = {"intent": "accept", "reason": "altered"} if verb == "restate" else {}
         for each in calendar.windows(grain, date.fromisoformat(first), date.fromisoformat(last)):
-            tokens.run(warehouse, grain, each, "mended", **intent)
+            ROLLUPS[asset].compute(warehouse, each, "mended", **intent)
 
 
 def said(result: dg.AssetCheckResult) -> str:

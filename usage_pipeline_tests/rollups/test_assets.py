@@ -12,11 +12,12 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from usage_pipeline.definitions import defs
-from usage_pipeline.derived.ladder import LADDER, ROLLUPS, Step
+from usage_pipeline.engine.functions import of_window
 from usage_pipeline.families.tokens import TOKENS
 from usage_pipeline.periods import partitions
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.rollups import columns, functions, runs, workers
+from usage_pipeline.rollups.rollup import ROLLUPS
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse import backfills, presence
 from usage_pipeline.warehouse.connections import Warehouse
@@ -63,14 +64,14 @@ def test_a_range_is_one_run_with_a_word_for_each_day(
     days = [(FIRST + timedelta(days=number)).isoformat() for number in range(3)]
     assert sorted(str(key) for key in found) == days
     assert [found[day]["messages"] for day in days] == [1, 0, 4]
-    assert [found[day]["tokens"] for day in days] == [15, 0, 45]
+    assert [found[day]["total_tokens"] for day in days] == [15, 0, 45]
     assert [found[day]["dagster/partition_row_count"] for day in days] == [1, 0, 2]
     assert [found[day]["users"] for day in days] == [1, 0, 1]
     assert [found[day]["unattributed_messages"] for day in days] == [0, 0, 1]
     assert [found[day]["refused_messages"] for day in days] == [0, 0, 1]
     assert all(isinstance(found[day]["duration_ms"], int) for day in days)
     assert [found[day]["conversations"] for day in days] == [1, 0, 2]
-    pictures = [str(found[day]["answers_by_hour"]) for day in days]
+    pictures = [str(found[day]["messages_by_hour"]) for day in days]
     assert ["most 1 from 12:00 UTC" in pictures[0], "none" in pictures[1]] == [True, True]
     assert all(len(picture) < 1500 for picture in pictures), "every partition keeps its own"
     for picture in pictures:
@@ -206,8 +207,8 @@ def test_a_retry_goes_on_and_a_new_launch_computes_again(
     found = numbers(instance)
     assert len(found) == 4, "it tells of the finished days too"
     assert [found[day]["messages"] for day in sorted(second_run)] == [1] * 4
-    assert [found[day]["tokens"] for day in sorted(second_run)] == [15] * 4
-    assert all("most 1 from 12:00 UTC" in str(found[day]["answers_by_hour"]) for day in second_run)
+    assert [found[day]["total_tokens"] for day in sorted(second_run)] == [15] * 4
+    assert all("most 1 from 12:00 UTC" in str(found[day]["messages_by_hour"]) for day in second_run)
     assert [("duration_ms" in found[day]) for day in sorted(second_run)] == [False, False, True, False]
     of_a_finished_one = materialize(
         instance, warehouse, FIRST, last, root_run_id=failed.run_id, parent_run_id=retried.run_id
@@ -265,7 +266,7 @@ def test_what_is_kept_still_counts(chat: Chat, warehouse: Warehouse, instance: d
     chat.connection.execute("delete from public.chat_messages_v2")
     materialize(instance, warehouse, FIRST, FIRST)
     found = numbers(instance)[FIRST.isoformat()]
-    assert (found["messages"], found["tokens"]) == (1, 15)
+    assert (found["messages"], found["total_tokens"]) == (1, 15)
     assert (found["source_messages"], found["kept_messages"]) == (0, 1)
 
 
@@ -312,7 +313,7 @@ def test_what_dagster_knows() -> None:
     """An asset without a description, an owner or a group is a box with a name."""
     found = {spec.key.to_user_string(): spec for spec in defs.resolve_all_asset_specs()}
     tables = {"chat_messages_v2", "conversation_sessions", "profiles"}
-    derived = {step.rollup.name: f"tokens_{step.below}" for step in LADDER}
+    derived = {each.name: each.below.name for each in ROLLUPS.values() if each.below}
     assert set(found) == {"tokens_daily", "session_totals", *derived, *tables}
     assert all(spec.description and spec.owners and spec.kinds for spec in found.values())
     daily = found["tokens_daily"]
@@ -370,15 +371,15 @@ def test_what_the_catalogue_says_of_an_asset() -> None:
     files = [Path(each.file_path) for each in shown["dagster/code_references"].value.code_references]
     assert [file.name for file in files if not file.is_file()] == []
     assert {file.name for file in files} == {
-        "assets.py", "replace.py", "look.sql", "tokens_of_window.sql",
+        "assets.py", "replace.py", "look.sql", "window.sql",
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("step", LADDER, ids=lambda step: str(step.rollup.name))
-def test_a_derived_asset_comes_from_the_one_below(step: Step) -> None:
+@pytest.mark.parametrize("asset", ["tokens_weekly", "tokens_monthly", "tokens_yearly"])
+def test_a_derived_asset_comes_from_the_one_below(asset: str) -> None:
     """Lineage that jumps over the days sends an analyst to rows that no week was ever made from."""
-    shown = defs.resolve_assets_def(dg.AssetKey(step.rollup.name)).get_asset_spec().metadata
-    below = f"tokens_{step.below}"
+    shown = defs.resolve_assets_def(dg.AssetKey(asset)).get_asset_spec().metadata
+    below = ROLLUPS[asset].level.below
     lineage = shown["dagster/column_lineage"].deps_by_column
     read = {(dep.asset_key.to_user_string(), dep.column_name) for deps in lineage.values() for dep in deps}
     assert {table for table, _ in read} == {below}
@@ -418,7 +419,7 @@ def test_functions_that_changed_do_not_go_on_with_what_others_began(
     curse(server, database, "2026-03-05")
     failed = materialize(instance, warehouse, FIRST, FIRST + timedelta(days=1))
     lift(server, database)
-    monkeypatch.setattr(functions, "wanted", lambda adapter: (functions.TOKENS_OF_WINDOW,))
+    monkeypatch.setattr(functions, "wanted", lambda adapter: (of_window(TOKENS),))
     retried = materialize(instance, warehouse, FIRST, FIRST + timedelta(days=1), root_run_id=failed.run_id)
     assert set(computed_by(server, database).values()) == {retried.run_id}
 

@@ -10,11 +10,10 @@ import psycopg
 import pytest
 
 from usage_pipeline.definitions import defs
-from usage_pipeline.derived.ladder import ROLLUPS
 from usage_pipeline.periods.calendar import Grain, midnight
 from usage_pipeline.rollups import runs, workers
 from usage_pipeline.rollups.check_results import SHOWN
-from usage_pipeline.rollups.checks import tokens_daily_checks
+from usage_pipeline.rollups.rollup import ROLLUPS
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse import statements
 from usage_pipeline.warehouse.connections import Warehouse
@@ -34,7 +33,7 @@ from usage_pipeline_tests.rollups.checking import (
     stored,
     tags,
 )  # fmt: skip
-from usage_pipeline_tests.rollups.launching import tokens_daily
+from usage_pipeline_tests.rollups.launching import tokens_daily, tokens_daily_checks
 from usage_pipeline_tests.serving.history import START, History, prune_days
 
 DAY: Final = date(2026, 1, 10)
@@ -72,13 +71,13 @@ FAULTS: Final = (
     (alter_rows, f"gone{OF_ADA}", "stored are 0 of users"),
     (alter_rows, "gone", "stored are 0 of users and 0 of nobody"),
     (alter_rows, f"user_id = '{UUID(int=2)}'{OF_NOBODY}", "2 of users and 0 of nobody"),
-    (alter_ledger, "source_rows = 3", "3 answers in the source"),
+    (alter_ledger, "source_rows = 3", "3 messages in the source"),
     (alter_ledger, "kept_rows = 1", "1 kept"),
-    (alter_ledger, UNATTRIBUTED, "2 of them of nobody"),
-    (alter_rows, f"unmetered_message_count = 1{OF_NOBODY}", "stored are 1 without tokens"),
-    (alter_rows, f"refused_message_count = 1{OF_NOBODY}", "0 without tokens and 1 refused, and 1 are left"),
-    (alter_ledger, UNMETERED, "1 without tokens and 0 refused; stored are 0"),
-    (alter_ledger, REFUSED, "0 without tokens and 1 refused; stored are 0"),
+    (alter_ledger, UNATTRIBUTED, "2 of them of no known user"),
+    (alter_rows, f"unmetered_message_count = 1{OF_NOBODY}", "0 of 2 messages in the source are unmetered; "),
+    (alter_rows, f"refused_message_count = 1{OF_NOBODY}", "0 of 2 messages in the source are refused; "),
+    (alter_ledger, UNMETERED, "1 of 2 messages in the source are unmetered; stored are 0"),
+    (alter_ledger, REFUSED, "1 of 2 messages in the source are refused; stored are 0"),
     (alter_rows, f"total_tokens = 16{OF_NOBODY}", "31 tokens are stored, its last run left 30"),
 )
 
@@ -211,7 +210,7 @@ def test_source_fresh(history: History, warehouse: Warehouse) -> None:
     result = look(warehouse, "tokens_daily", "source_fresh", TODAY)
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert said(result) == (
-        "2026-01-26: the last answers seen are of 2026-01-26 09:00 UTC, 49.0 hours ago;"
+        "2026-01-26: the last messages seen are of 2026-01-26 09:00 UTC, 49.0 hours ago;"
         " usually it is silent for 24.0 at most: the application stopped writing, or writes elsewhere,"
         " or its rows are gone: `usage-pipeline sources` shows which tables are read"
     )
@@ -391,7 +390,7 @@ def test_a_share_that_moved(crowds: History, warehouse: Warehouse, chat: Chat, s
     result = look(warehouse, "tokens_daily", name, YESTERDAY, TODAY)
     assert (result.passed, result.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert said(result).startswith(
-        "2026-01-25: 20 of 60 answers, 33.3 %; usual are 1.7 %, give or take 6.6: "
+        "2026-01-25: 20 of 60 messages, 33.3 %; usual are 1.7 %, give or take 6.6: "
     )
     assert "Fix:" not in said(result), "no command of ours makes an application report its tokens"
     assert ("only where such sessions have arrived since" in said(result)) is (share == "unattributed")
@@ -406,7 +405,7 @@ def test_a_small_move_is_none(crowds: History, warehouse: Warehouse, chat: Chat)
     crowds.compute(Grain.DAILY, YESTERDAY)
     result = look(warehouse, "tokens_daily", "unmetered_share", YESTERDAY)
     assert result.passed
-    assert said(result) == "30 of 600 answers, 5.0 %; usual are 1.7 %, give or take 5.0"
+    assert said(result) == "30 of 600 messages, 5.0 %; usual are 1.7 %, give or take 5.0"
 
 
 def test_a_day_of_few_answers_moves_by_chance(crowds: History, warehouse: Warehouse, chat: Chat) -> None:
@@ -415,7 +414,7 @@ def test_a_day_of_few_answers_moves_by_chance(crowds: History, warehouse: Wareho
     crowds.compute(Grain.DAILY, YESTERDAY)
     result = look(warehouse, "tokens_daily", "unmetered_share", YESTERDAY)
     assert result.passed
-    assert said(result) == "4 of 60 answers, 6.7 %; usual are 1.7 %, give or take 6.6"
+    assert said(result) == "4 of 60 messages, 6.7 %; usual are 1.7 %, give or take 6.6"
 
 
 def test_weekends_are_like_weekends(chat: Chat, warehouse: Warehouse) -> None:
@@ -446,7 +445,7 @@ def test_a_share_needs_answers_and_days(crowds: History, warehouse: Warehouse, c
     crowds.compute(Grain.DAILY, YESTERDAY)
     result = look(warehouse, "tokens_daily", "unmetered_share", YESTERDAY)
     assert result.passed
-    assert said(result) == "49 answers are too few to have a share: fifty do"
+    assert said(result) == "49 messages are too few to have a share: fifty do"
 
 
 def test_six_days_are_no_habit(chat: Chat, warehouse: Warehouse) -> None:
@@ -458,7 +457,7 @@ def test_six_days_are_no_habit(chat: Chat, warehouse: Warehouse) -> None:
     found.compute(Grain.DAILY, DAY, DAY + timedelta(days=6))
     early = look(warehouse, "tokens_daily", "unmetered_share", DAY + timedelta(days=6))
     assert early.passed
-    assert said(early) == "6 days of fifty answers in the 28 before tell no habit: seven do"
+    assert said(early) == "6 days of fifty messages in the 28 before tell no habit: seven do"
 
 
 def test_the_newest_day_is_the_databases_not_the_runs(
@@ -474,7 +473,7 @@ def test_the_newest_day_is_the_databases_not_the_runs(
     crowds.compute(Grain.DAILY, YESTERDAY, TODAY)
     for run in ((DAY,), (TODAY,), ()):
         line = said(look(warehouse, "tokens_daily", "unattributed_share", *run))
-        assert line.startswith("2026-01-25: 20 of 60 answers")
+        assert line.startswith("2026-01-25: 20 of 60 messages")
     crowd(chat, TODAY)
     crowds.clock(TODAY + timedelta(days=1))
     crowds.compute(Grain.DAILY, TODAY)

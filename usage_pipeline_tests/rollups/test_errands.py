@@ -10,18 +10,17 @@ import psycopg
 import pytest
 
 from usage_pipeline.definitions import defs
-from usage_pipeline.derived.ladder import ROLLUPS
 from usage_pipeline.periods import partitions
 from usage_pipeline.periods.calendar import Grain
-from usage_pipeline.rollups import runs, tokens
-from usage_pipeline.rollups.rollup import Outcome, Span
+from usage_pipeline.rollups import runs
+from usage_pipeline.rollups.rollup import ROLLUPS, Outcome, Span
 from usage_pipeline.warehouse import backfills, errand
 from usage_pipeline.warehouse.backfills import Asked, Held
 from usage_pipeline.warehouse.connections import Warehouse, driver
 from usage_pipeline.warehouse.errand import Errand
 from usage_pipeline.warehouse.failures import ConnectionLost
 from usage_pipeline.warehouse.roles import Role
-from usage_pipeline_tests.factories import NOON, Chat
+from usage_pipeline_tests.factories import NOON, Chat, tokens_of
 
 FIRST = NOON.date() - timedelta(days=NOON.weekday())
 LAST = FIRST + timedelta(days=13)
@@ -81,10 +80,10 @@ def test_a_week_is_not_finished_when_its_days_have_changed(chat: Chat, warehouse
     """Somebody computed a day between the two commands: the week that was made before lacks its answers."""
     command(warehouse, *IDS[:2])
     chat.answer()
-    tokens.run(warehouse, Grain.DAILY, SPANS[0].windows[NOON.weekday()], "another")
+    tokens_of(Grain.DAILY).compute(warehouse, SPANS[0].windows[NOON.weekday()], "another")
     again = command(warehouse, *IDS[2:], backfill_id=the_only_one(warehouse).id)
     fresh = [each for each in again if not each.is_kept]
-    assert [(each.rollup, each.entry.totals["message_count"]) for each in fresh] == [
+    assert [(each.rollup.name, each.entry.totals["message_count"]) for each in fresh] == [
         ("tokens_daily", 1),
         ("tokens_weekly", 1),
     ]

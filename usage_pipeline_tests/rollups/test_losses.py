@@ -12,15 +12,14 @@ import pytest
 from usage_pipeline.definitions import defs
 from usage_pipeline.periods.calendar import Grain, midnight, window
 from usage_pipeline.refusals import REFUSED, Refusal
-from usage_pipeline.rollups import tokens
-from usage_pipeline.rollups.checks import tokens_daily_checks
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse import horizon
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
-from usage_pipeline_tests.factories import Chat
+from usage_pipeline_tests.factories import Chat, tokens_of
 from usage_pipeline_tests.rollups.checking import look, number, said, stored, tags
+from usage_pipeline_tests.rollups.launching import tokens_daily_checks
 from usage_pipeline_tests.serving.history import START, History
 from usage_pipeline_tests.stack import Done
 from usage_pipeline_tests.verbs import Verbs
@@ -75,9 +74,8 @@ def messages(connection: psycopg.Connection, day: date) -> tuple[str, int]:
 
 def accept(warehouse: Warehouse, day: date, user: UUID | None = None) -> int:
     """A person accepts the loss of a day; how many rows were written."""
-    return tokens.run(
-        warehouse, Grain.DAILY, window(Grain.DAILY, day), "by hand",
-        intent="accept", user_id=user, reason="they were tests",
+    return tokens_of(Grain.DAILY).compute(warehouse, window(Grain.DAILY, day), "by hand",
+        intent="accept", unit=user, reason="they were tests",
     ).changed  # fmt: skip
 
 
@@ -277,7 +275,7 @@ def test_what_was_never_computed_has_no_loss_to_accept(
     crowd(chat, DAY, 10)
     with pytest.raises(Refusal, match="is not sealed"):
         accept(warehouse, DAY)
-    tokens.DAILY.ensure_partitions(warehouse, window(Grain.DAILY, DAY), window(Grain.DAILY, DAY))
+    tokens_of(Grain.DAILY).ensure_partitions(warehouse, window(Grain.DAILY, DAY), window(Grain.DAILY, DAY))
     call(warehouse, ADA, DAY)
     with pytest.raises(Refusal, match="is not sealed"):
         accept(warehouse, DAY)
@@ -348,7 +346,7 @@ def test_the_check_is_red_until_somebody_decides(history: History, chat: Chat, w
         crowd(chat, day, count)
     history.compute(Grain.DAILY, SEALED, TODAY)
     green = look(warehouse, *CHECK)
-    assert (green.passed, number(green, "periods_looked_at"), number(green, "lost_messages")) == (True, 2, 0)
+    assert (green.passed, number(green, "periods_looked_at"), number(green, "lost_rows")) == (True, 2, 0)
     keep(chat, DAY, 600)
     assert look(warehouse, *CHECK).passed
     chat.connection.execute(TRUNCATE)
@@ -360,7 +358,7 @@ def test_the_check_is_red_until_somebody_decides(history: History, chat: Chat, w
         " --accept-loss if they are really to go; usage-pipeline sources horizon 2026-01-21"
         " if raw rows were purged"
     )
-    assert number(red, "lost_messages") == 2500
+    assert number(red, "lost_rows") == 2500
     accept(warehouse, SEALED)
     assert said(look(warehouse, *CHECK)).startswith("2026-01-20: 1000 messages are stored, the source has 0.")
     accept(warehouse, DAY)

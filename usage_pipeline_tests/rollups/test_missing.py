@@ -7,7 +7,7 @@ import pytest
 
 from usage_pipeline.periods.calendar import Grain, Window, windows
 from usage_pipeline.refusals import Refusal
-from usage_pipeline.rollups import ranges, tokens
+from usage_pipeline.rollups import ranges
 from usage_pipeline.rollups.ranges import Done, Failed
 from usage_pipeline.rollups.rollup import Outcome
 from usage_pipeline.serving import read
@@ -15,7 +15,7 @@ from usage_pipeline.warehouse import embedded
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.cli.test_poor_databases import url_of
-from usage_pipeline_tests.factories import NOON, Chat
+from usage_pipeline_tests.factories import NOON, Chat, tokens_of
 from usage_pipeline_tests.verbs import Verbs
 
 DAY: Final = NOON.date()
@@ -44,14 +44,14 @@ CHANGES: Final = {
 
 
 def compute(warehouse: Warehouse, window: Window) -> Outcome:
-    return tokens.DAILY.compute(warehouse, window, "test")
+    return tokens_of(Grain.DAILY).compute(warehouse, window, "test")
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_period_names_what_the_application_changed(chat: Chat, warehouse: Warehouse, change: str) -> None:
     """In the middle of a range, after everything was checked; what is committed stays."""
     chat.answer(at=NOON)
-    tokens.DAILY.ensure_partitions(warehouse, DAYS[0], DAYS[-1])
+    tokens_of(Grain.DAILY).ensure_partitions(warehouse, DAYS[0], DAYS[-1])
 
     def changing(window: Window) -> Outcome:
         if window == DAYS[1]:
@@ -121,7 +121,7 @@ def test_a_run_that_misses_something_of_ours(
     chat: Chat, superuser: psycopg.Connection, warehouse: Warehouse, change: str
 ) -> None:
     chat.answer(at=NOON)
-    tokens.DAILY.ensure_partitions(warehouse, DAYS[0], DAYS[-1])
+    tokens_of(Grain.DAILY).ensure_partitions(warehouse, DAYS[0], DAYS[-1])
     superuser.execute(change.encode())
     with pytest.raises(Refusal) as caught:
         compute(warehouse, DAYS[0])
@@ -140,7 +140,7 @@ def test_what_is_read_of_an_older_schema_is_pending(
     superuser: psycopg.Connection, warehouse: Warehouse, server: Server, database: str,
     verbs: Verbs, monkeypatch: pytest.MonkeyPatch, change: str,
 ) -> None:  # fmt: skip
-    tokens.DAILY.ensure_partitions(warehouse, DAYS[0], DAYS[-1])
+    tokens_of(Grain.DAILY).ensure_partitions(warehouse, DAYS[0], DAYS[-1])
     compute(warehouse, DAYS[0])
     superuser.execute(change.encode())
     url = url_of(server, database)
@@ -166,7 +166,7 @@ def as_view(chat: Chat, *statements: str) -> None:
 def test_a_source_that_became_a_view_is_read(chat: Chat, warehouse: Warehouse) -> None:
     chat.answer(at=NOON)
     as_view(chat)
-    tokens.DAILY.ensure_partitions(warehouse, DAYS[0], DAYS[-1])
+    tokens_of(Grain.DAILY).ensure_partitions(warehouse, DAYS[0], DAYS[-1])
     assert compute(warehouse, DAYS[0]).entry.totals["message_count"] == 1
 
 
@@ -187,7 +187,7 @@ def test_a_view_that_hides_or_fails_is_refused_in_one_line(
 ) -> None:
     """Nothing is half-written: what was computed before stays."""
     chat.answer(at=NOON)
-    tokens.DAILY.ensure_partitions(warehouse, DAYS[0], DAYS[-1])
+    tokens_of(Grain.DAILY).ensure_partitions(warehouse, DAYS[0], DAYS[-1])
     before = compute(warehouse, DAYS[0]).entry
     chat.answer(at=NOON)
     as_view(chat, statement)

@@ -5,15 +5,16 @@ from datetime import timedelta
 import pytest
 import sqlalchemy as sa
 
-from usage_pipeline.rollups import planning, tokens
+from usage_pipeline.periods.calendar import Grain
+from usage_pipeline.rollups import planning
 from usage_pipeline.rollups.rollup import Span
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
-from usage_pipeline_tests.factories import NOON, Chat
+from usage_pipeline_tests.factories import NOON, Chat, tokens_of
 from usage_pipeline_tests.rollups.test_tokens import run
 
-DAYS = Span.holding(tokens.DAILY, NOON.date(), NOON.date() + timedelta(days=6))
+DAYS = Span.holding(tokens_of(Grain.DAILY), NOON.date(), NOON.date() + timedelta(days=6))
 
 
 def plan(warehouse: Warehouse, patience_ms: int = 5000) -> planning.Plan:

@@ -16,13 +16,14 @@ from usage_pipeline.engine import run as engine
 from usage_pipeline.engine.replace import Shape, replace
 from usage_pipeline.families.registry import of_asset
 from usage_pipeline.periods.calendar import Grain, Window, window, windows
-from usage_pipeline.rollups import functions, tokens
+from usage_pipeline.rollups import functions
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
 from usage_pipeline.warehouse import embedded, statements
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.conftest import TEMPLATE, cloned
+from usage_pipeline_tests.factories import tokens_of
 
 NEWEST = date(2026, 3, 31)
 DAY = window(Grain.DAILY, NEWEST)
@@ -204,7 +205,7 @@ def test_an_owner_is_looked_up_once_a_conversation(session: psycopg.Connection) 
 
 def test_the_statement_of_a_day_scans_no_table_of_the_application(history: Warehouse) -> None:
     """What a plan shows may differ from what runs; the session's own counters tell what ran."""
-    tokens.DAILY.ensure_partitions(history, DAY, DAY)
+    tokens_of(Grain.DAILY).ensure_partitions(history, DAY, DAY)
     with history.begin(Role.WRITER) as connection:
         before = scans(connection)
         engine.run(connection, ORDER)
@@ -255,9 +256,9 @@ def test_a_day_costs_the_same_however_long_the_history(server: Server) -> None:
 def fill(warehouse: Warehouse, first: date, last: date) -> None:
     """Compute these days, so that stored rows grow with the history too."""
     days = list(windows(Grain.DAILY, first, last))
-    tokens.DAILY.ensure_partitions(warehouse, days[0], days[-1])
+    tokens_of(Grain.DAILY).ensure_partitions(warehouse, days[0], days[-1])
     for day in days:
-        tokens.DAILY.compute(warehouse, day, "test")
+        tokens_of(Grain.DAILY).compute(warehouse, day, "test")
 
 
 def buffers_of_a_day(warehouse: Warehouse) -> int:
@@ -298,7 +299,7 @@ def test_a_day_of_many_users_is_read_again_a_moment_later(server: Server, databa
         chat.execute(MANY_USERS)
         chat.execute(THEIR_ANSWERS, [DAY.start])
     warehouse = Warehouse(server.url(database))
-    tokens.DAILY.ensure_partitions(warehouse, DAY, DAY)
+    tokens_of(Grain.DAILY).ensure_partitions(warehouse, DAY, DAY)
     written = []
     for _ in range(2):
         with warehouse.begin(Role.WRITER) as connection:

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 
 from usage_pipeline.demo import oracle, verification
 from usage_pipeline.periods.calendar import Grain, Window, window, windows
-from usage_pipeline.rollups import ranges, tokens
+from usage_pipeline.rollups import ranges
 from usage_pipeline.rollups.ranges import Done
 from usage_pipeline.rollups.rollup import Outcome
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
+from usage_pipeline_tests.factories import tokens_of
 from usage_pipeline_tests.rollups.test_tokens import versions
 from usage_pipeline_tests.sources.conftest import opened
 from usage_pipeline_tests.sources.reading import Source
@@ -83,9 +84,13 @@ def forget(source: Source) -> None:
 def run(warehouse: Warehouse, first: date, last: date, connections: int = 1) -> list[Outcome]:
     """A range as the asset runs it."""
     asked = list(windows(Grain.DAILY, first, last))
-    tokens.DAILY.ensure_partitions(warehouse, asked[0], asked[-1])
+    tokens_of(Grain.DAILY).ensure_partitions(warehouse, asked[0], asked[-1])
     ended = list(
-        ranges.run(asked, lambda each: tokens.DAILY.compute(warehouse, each, "test"), connections=connections)
+        ranges.run(
+            asked,
+            lambda each: tokens_of(Grain.DAILY).compute(warehouse, each, "test"),
+            connections=connections,
+        )
     )
     assert [each for each in ended if not isinstance(each, Done)] == []
     return [each.result for each in ended if isinstance(each, Done)]

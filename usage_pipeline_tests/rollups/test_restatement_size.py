@@ -6,10 +6,9 @@ from typing import Final
 import psycopg
 
 from usage_pipeline.periods.calendar import Grain, window
-from usage_pipeline.rollups import tokens
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.roles import Role
-from usage_pipeline_tests.factories import Chat, set_clock, set_policy
+from usage_pipeline_tests.factories import Chat, set_clock, set_policy, tokens_of
 
 DAY: Final = window(Grain.DAILY, date(2026, 1, 10))
 CONVERSATIONS: Final = 10_000
@@ -29,12 +28,12 @@ def test_a_late_message_of_a_busy_user_costs_little(
         " '{\"tokens\": 1}', %s from generate_series(1, %s)",
         [user, datetime(2026, 1, 10, 9, tzinfo=UTC), CONVERSATIONS],
     )
-    tokens.DAILY.ensure_partitions(warehouse, DAY, DAY)
-    assert tokens.run(warehouse, Grain.DAILY, DAY, "first").entry.state == "sealed"
+    tokens_of(Grain.DAILY).ensure_partitions(warehouse, DAY, DAY)
+    assert tokens_of(Grain.DAILY).compute(warehouse, DAY, "first").entry.state == "sealed"
     late = chat.answer(
         {"tokens": 1}, at=DAY.start, sender_user_id=user, conversation_id=chat.session().conversation_id
     )
-    assert tokens.run(warehouse, Grain.DAILY, DAY, "late").updated == 1
+    assert tokens_of(Grain.DAILY).compute(warehouse, DAY, "late").updated == 1
     ((before, after, size),) = superuser.execute(
         "select before, after, pg_column_size(restated.*) from usage.restatements restated"
     ).fetchall()

@@ -11,7 +11,6 @@ import pytest
 
 from usage_pipeline.demo import loading, story
 from usage_pipeline.periods.calendar import Grain, Window, window, windows
-from usage_pipeline.rollups import tokens
 from usage_pipeline.sources import access
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
 from usage_pipeline.warehouse import embedded, statements
@@ -19,7 +18,7 @@ from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.conftest import TEMPLATE, cloned
-from usage_pipeline_tests.factories import Chat, set_clock, set_policy
+from usage_pipeline_tests.factories import Chat, set_clock, set_policy, tokens_of
 
 GRAINS = (Grain.DAILY, Grain.WEEKLY, Grain.MONTHLY, Grain.YEARLY)
 START, DAY, TODAY = date(2026, 2, 1), date(2026, 3, 4), date(2026, 3, 10)
@@ -37,12 +36,12 @@ def prepare(warehouse: Warehouse, grains: tuple[Grain, ...] = GRAINS, first: dat
     with warehouse.begin(Role.WRITER) as connection:
         set_policy(connection, first_day=START, grace_days=7)
     for grain in grains:
-        tokens.rollup(grain).ensure_partitions(warehouse, window(grain, first), window(grain, TODAY))
+        tokens_of(grain).ensure_partitions(warehouse, window(grain, first), window(grain, TODAY))
 
 
 def compute(warehouse: Warehouse, grain: Grain, first: date, last: date | None = None) -> None:
     for each in windows(grain, first, last or first):
-        tokens.run(warehouse, grain, each, "test")
+        tokens_of(grain).compute(warehouse, each, "test")
 
 
 @pytest.fixture
@@ -426,9 +425,7 @@ def test_the_week_that_holds_the_first_day_there_can_be(
     with warehouse.begin(Role.WRITER) as writer:
         set_policy(writer, first_day=day, grace_days=7)
     set_clock(chat.connection, at(date(2000, 1, 2)))
-    tokens.rollup(Grain.WEEKLY).ensure_partitions(
-        warehouse, window(Grain.WEEKLY, day), window(Grain.WEEKLY, day)
-    )
+    tokens_of(Grain.WEEKLY).ensure_partitions(warehouse, window(Grain.WEEKLY, day), window(Grain.WEEKLY, day))
     person = chat.user()
     chat.answer(at=at(day), conversation_id=chat.session(user_id=person).conversation_id)
     with server.connect(database, embedded.LOGIN) as connection:

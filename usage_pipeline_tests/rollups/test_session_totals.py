@@ -17,10 +17,10 @@ import pytest
 
 from usage_pipeline.definitions import defs
 from usage_pipeline.demo.metering import read_usage
-from usage_pipeline.derived.ladder import ROLLUPS
 from usage_pipeline.periods import calendar, partitions
 from usage_pipeline.rollups import session_totals as work
 from usage_pipeline.rollups import workers
+from usage_pipeline.rollups.rollup import ROLLUPS
 from usage_pipeline.sources import session_totals as switch
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
 from usage_pipeline.warehouse import embedded, statements

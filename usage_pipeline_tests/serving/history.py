@@ -8,15 +8,13 @@ from uuid import UUID, uuid4
 
 import psycopg
 
-from usage_pipeline.derived.ladder import LADDER
 from usage_pipeline.periods.calendar import Grain, windows
-from usage_pipeline.rollups import tokens
 from usage_pipeline.rollups.rollup import Outcome
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.roles import Role
-from usage_pipeline_tests.factories import Chat, set_clock, set_policy
+from usage_pipeline_tests.factories import BY_GRAIN, Chat, set_clock, set_policy
 
-ROLLUPS: Final = {Grain.DAILY: tokens.DAILY, **{step.rollup.grain: step.rollup for step in LADDER}}
+ROLLUPS: Final = BY_GRAIN
 START: Final = date(2025, 12, 24)
 """A Wednesday, in 2025-W52."""
 

@@ -7,13 +7,12 @@ import pytest
 
 from usage_pipeline.periods.calendar import Grain, windows
 from usage_pipeline.refusals import Refusal
-from usage_pipeline.rollups import tokens as rollup
 from usage_pipeline.serving import lines, people, tokens
 from usage_pipeline.warehouse import statements
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
-from usage_pipeline_tests.factories import NOON, Chat, set_clock
+from usage_pipeline_tests.factories import BY_GRAIN, NOON, Chat, set_clock
 
 FIRST = NOON.date()
 
@@ -24,9 +23,9 @@ def day(number: int) -> date:
 
 def compute(warehouse: Warehouse, first: date, last: date) -> None:
     days = list(windows(Grain.DAILY, first, last))
-    rollup.DAILY.ensure_partitions(warehouse, days[0], days[-1])
+    BY_GRAIN[Grain.DAILY].ensure_partitions(warehouse, days[0], days[-1])
     for each in days:
-        rollup.DAILY.compute(warehouse, each, "test")
+        BY_GRAIN[Grain.DAILY].compute(warehouse, each, "test")
 
 
 def test_conversations_of_a_range_are_counted_once(chat: Chat, warehouse: Warehouse) -> None:

@@ -12,12 +12,11 @@ from usage_pipeline.demo import oracle, verification
 from usage_pipeline.demo.application import Session
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.rollups import functions as rollups
-from usage_pipeline.rollups import tokens
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
 from usage_pipeline.warehouse import functions
 from usage_pipeline.warehouse.migrations import engine
 from usage_pipeline.warehouse.roles import Role
-from usage_pipeline_tests.factories import NOON
+from usage_pipeline_tests.factories import NOON, tokens_of
 from usage_pipeline_tests.sources.reading import TODAY, Source
 
 EARLY, LATE = NOON - timedelta(days=3), NOON + timedelta(days=3)
@@ -100,8 +99,8 @@ def expected(source: Source, sessions: list[Session] | None = None) -> dict[UUID
 
 def run_today(source: Source) -> tuple[dict[tuple[date, UUID], oracle.Period], dict[date, oracle.Counts]]:
     """What is stored and what the ledger says after a run."""
-    tokens.DAILY.ensure_partitions(source.warehouse, TODAY, TODAY)
-    tokens.DAILY.compute(source.warehouse, TODAY, "test")
+    tokens_of(Grain.DAILY).ensure_partitions(source.warehouse, TODAY, TODAY)
+    tokens_of(Grain.DAILY).compute(source.warehouse, TODAY, "test")
     with source.warehouse.begin(Role.READER) as connection:
         stored = verification.stored_periods(connection, Grain.DAILY, TODAY)
         return stored, verification.recorded_periods(connection, Grain.DAILY, TODAY)

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from usage_pipeline.demo import oracle, verification
 from usage_pipeline.periods.calendar import Grain, Window, window
-from usage_pipeline.rollups import tokens
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
+from usage_pipeline_tests.factories import tokens_of
 from usage_pipeline_tests.sources.conftest import opened
 from usage_pipeline_tests.sources.reading import Source, event, imbalance
 from usage_pipeline_tests.sources.shapes import ACCEPTED_VALUES, REFUSED_VALUES
@@ -244,9 +244,9 @@ def test_any_three_days_are_stored_as_the_oracle_computes_them(
 def run(source: Source) -> tuple[dict[tuple[date, UUID], oracle.Period], dict[date, oracle.Counts]]:
     """What is stored and what the ledger says after a run of the three days."""
     periods = [window(Grain.DAILY, day) for day in DAYS]
-    tokens.DAILY.ensure_partitions(source.warehouse, periods[0], periods[-1])
+    tokens_of(Grain.DAILY).ensure_partitions(source.warehouse, periods[0], periods[-1])
     for period in periods:
-        tokens.DAILY.compute(source.warehouse, period, "test")
+        tokens_of(Grain.DAILY).compute(source.warehouse, period, "test")
     bounds = Window(periods[0].start, periods[-1].end)
     with source.warehouse.begin(Role.READER) as connection:
         stored = verification.stored_periods(connection, Grain.DAILY, bounds)

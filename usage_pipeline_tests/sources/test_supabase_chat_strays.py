@@ -6,9 +6,8 @@ from typing import Final
 from uuid import uuid4
 
 from usage_pipeline.periods.calendar import Grain, Window, window
-from usage_pipeline.rollups import tokens
 from usage_pipeline.warehouse.roles import Role
-from usage_pipeline_tests.factories import NOON, set_policy
+from usage_pipeline_tests.factories import NOON, set_policy, tokens_of
 from usage_pipeline_tests.sources.reading import Source
 
 NO_INSTANT, BEFORE, AHEAD = "has no instant", "before 2000", "more than a day ahead"
@@ -109,8 +108,8 @@ def test_runs_survive_every_instant(source: Source) -> None:
     write(source)
     counts = []
     for day in DAYS:
-        tokens.DAILY.ensure_partitions(source.warehouse, day_of(day), day_of(day))
-        counts.append(tokens.DAILY.compute(source.warehouse, day_of(day), "test").entry.source_rows)
+        tokens_of(Grain.DAILY).ensure_partitions(source.warehouse, day_of(day), day_of(day))
+        counts.append(tokens_of(Grain.DAILY).compute(source.warehouse, day_of(day), "test").entry.source_rows)
     assert counts == [sum(counted == day for _, _, counted in INSTANTS.values()) for day in DAYS]
 
 

@@ -9,10 +9,10 @@ import pytest
 import sqlalchemy as sa
 
 from usage_pipeline import settings
-from usage_pipeline.derived.ladder import ROLLUPS
-from usage_pipeline.periods.calendar import windows
+from usage_pipeline.periods.calendar import Grain, windows
 from usage_pipeline.refusals import Refusal
-from usage_pipeline.rollups import readiness, tokens
+from usage_pipeline.rollups import readiness
+from usage_pipeline.rollups.rollup import ROLLUPS
 from usage_pipeline.sources import access
 from usage_pipeline.sources.access import Grant
 from usage_pipeline.sources.adapters import SUPABASE_CHAT, Table
@@ -21,7 +21,7 @@ from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.migrations import engine
 from usage_pipeline.warehouse.roles import Role
-from usage_pipeline_tests.factories import NOON, Chat, set_policy
+from usage_pipeline_tests.factories import NOON, Chat, set_policy, tokens_of
 
 TABLES = [table.name for table in SUPABASE_CHAT.tables]
 MESSAGES = "public.chat_messages_v2"
@@ -106,7 +106,7 @@ def test_a_policy_that_looks_elsewhere_is_in_nobodys_way(chat: Chat, warehouse: 
     heal(warehouse)
     with warehouse.begin(Role.WRITER) as connection:
         set_policy(connection, first_day=first, grace_days=3650)
-    for rollup in (tokens.DAILY, ROLLUPS["tokens_weekly"]):
+    for rollup in (tokens_of(Grain.DAILY), ROLLUPS["tokens_weekly"]):
         periods = list(windows(rollup.grain, first, last))
         rollup.ensure_partitions(warehouse, periods[0], periods[-1])
         done = [rollup.compute(warehouse, each, "test") for each in periods]

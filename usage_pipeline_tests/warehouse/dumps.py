@@ -10,12 +10,11 @@ from typing import Any, Final
 import psycopg
 
 from usage_pipeline.periods.calendar import windows
-from usage_pipeline.rollups import tokens
 from usage_pipeline.warehouse import embedded
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.conftest import TEMPLATE, cloned
-from usage_pipeline_tests.factories import Chat
+from usage_pipeline_tests.factories import Chat, tokens_of
 from usage_pipeline_tests.stack import Done
 from usage_pipeline_tests.verbs import Verbs
 from usage_pipeline_tests.warehouse import filled
@@ -103,7 +102,7 @@ class Target:
 def run_everything(warehouse: Warehouse) -> None:
     for grain in filled.GRAINS:
         for each in windows(grain, filled.START, filled.NOW.date()):
-            tokens.run(warehouse, grain, each, "again")
+            tokens_of(grain).compute(warehouse, each, "again")
     warehouse.dispose()
 
 

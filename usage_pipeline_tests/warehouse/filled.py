@@ -10,13 +10,12 @@ import psycopg
 
 from usage_pipeline.derived import restatement
 from usage_pipeline.periods.calendar import Grain, windows
-from usage_pipeline.rollups import tokens
 from usage_pipeline.rollups.ranges import Failed
 from usage_pipeline.warehouse import backfills, horizon
 from usage_pipeline.warehouse.backfills import Asked
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.roles import Role
-from usage_pipeline_tests.factories import PLAIN_CLOCK, Chat, set_clock, set_policy
+from usage_pipeline_tests.factories import PLAIN_CLOCK, Chat, set_clock, set_policy, tokens_of
 
 START: Final = date(2026, 1, 1)
 SEALED: Final = date(2026, 1, 10)
@@ -94,9 +93,9 @@ def hidden(master: psycopg.Connection, table: str) -> Iterator[None]:
 def _compute(warehouse: Warehouse) -> None:
     for grain in GRAINS:
         asked = list(windows(grain, START, NOW.date()))
-        tokens.rollup(grain).ensure_partitions(warehouse, asked[0], asked[-1])
+        tokens_of(grain).ensure_partitions(warehouse, asked[0], asked[-1])
         for each in asked:
-            tokens.run(warehouse, grain, each, "test")
+            tokens_of(grain).compute(warehouse, each, "test")
 
 
 def _restate(chat: Chat, warehouse: Warehouse, user: UUID) -> None:
@@ -106,7 +105,7 @@ def _restate(chat: Chat, warehouse: Warehouse, user: UUID) -> None:
         "delete from public.chat_messages_v2 where created_at = %s", [at(date(2026, 1, 11), 9)]
     )
     asked = list(windows(Grain.DAILY, SEALED, date(2026, 1, 11)))
-    wish = restatement.Wish(tokens.rollup(Grain.DAILY), None, ODD, False, "test")
+    wish = restatement.Wish(tokens_of(Grain.DAILY), None, ODD, False, "test")
     assert not any(isinstance(each, Failed) for each in restatement.run(warehouse, wish, asked))
 
 

@@ -15,7 +15,6 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from dagster_postgres import PostgresEventLogStorage
 
 from usage_pipeline import definitions  # noqa: F401 - where warnings of Dagster's are filtered
-from usage_pipeline.rollups.checks import tokens_daily_checks
 from usage_pipeline.rollups.runs import RANGE_END_TAG, RANGE_TAG
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse import embedded
@@ -25,7 +24,7 @@ from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline_tests.conftest import cloned
 from usage_pipeline_tests.factories import NOON, Chat
 from usage_pipeline_tests.rollups import launching
-from usage_pipeline_tests.rollups.launching import tokens_daily
+from usage_pipeline_tests.rollups.launching import tokens_daily, tokens_daily_checks
 
 DAYS = [NOON.date() + timedelta(days=number) for number in range(30)]
 PLANNED = dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from usage_pipeline.periods.calendar import Grain, Window, windows
-from usage_pipeline.rollups import functions, tokens
+from usage_pipeline.rollups import functions
 from usage_pipeline.serving import restatements as serving
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
 from usage_pipeline.warehouse import ledger
@@ -20,7 +20,7 @@ from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.migrations import engine
 from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.conftest import TEMPLATE, cloned
-from usage_pipeline_tests.factories import set_clock
+from usage_pipeline_tests.factories import set_clock, tokens_of
 from usage_pipeline_tests.warehouse import filled
 
 Rows: TypeAlias = list[dict[str, Any]]
@@ -173,7 +173,7 @@ def test_runs_write_nothing_and_seals_hold(older: Older) -> None:
     for grain, ranges in RERUN.items():
         for first, last in ranges:
             for each in windows(grain, first, last):
-                outcome = tokens.run(older.warehouse, grain, each, "again")
+                outcome = tokens_of(grain).compute(older.warehouse, each, "again")
                 assert outcome.changed == 0, (grain, each)
     assert older.master.execute(versions.encode()).fetchall() == before
     older.master.execute("set session_replication_role = origin")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Barrier
 from typing import Final
@@ -12,8 +12,9 @@ import psycopg
 import pytest
 
 from usage_pipeline.demo import loading
+from usage_pipeline.engine.functions import of_window
+from usage_pipeline.families.tokens import TOKENS
 from usage_pipeline.rollups import functions
-from usage_pipeline.rollups.functions import TOKENS_OF_WINDOW
 from usage_pipeline.sources import access, directory
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
 from usage_pipeline.warehouse import embedded
@@ -213,24 +214,18 @@ def test_a_second_database_of_the_server_shares_the_roles(applied: Bare) -> None
     assert engine.status(applied.warehouse, WANTED).is_current
 
 
-@dataclass(frozen=True)
-class EditedFile(FunctionFile):
+TOKENS_OF_WINDOW: Final = of_window(TOKENS)
+
+
+def edited(file: FunctionFile, old: str, new: str) -> FunctionFile:
     """A function file as the next release might bring it."""
-
-    old: str = ""
-    new: str = ""
-
-    @property
-    def text(self) -> str:
-        text = FunctionFile(self.room, self.name).text
-        assert self.old in text
-        return text.replace(self.old, self.new, 1)
+    assert old in file.text
+    return replace(file, made=file.text.replace(old, new, 1))
 
 
 def test_an_edited_function_file_is_seen_and_installed(applied: Bare) -> None:
     """New code over old functions would compute something that neither of them means."""
-    edited = EditedFile(*_names(TOKENS_OF_WINDOW), old="select", new="select -- as before\n")
-    wanted = (SUPABASE_CHAT.functions, edited)
+    wanted = (SUPABASE_CHAT.functions, edited(TOKENS_OF_WINDOW, "select", "select -- as before\n"))
     assert engine.status(applied.warehouse, wanted).outdated == (TOKENS_OF_WINDOW.name,)
     assert engine.install(applied.warehouse, wanted) == (TOKENS_OF_WINDOW.name,)
     assert engine.status(applied.warehouse, wanted).is_current
@@ -241,14 +236,12 @@ def test_an_edited_function_file_is_seen_and_installed(applied: Bare) -> None:
 def test_a_function_may_change_its_columns_and_arguments(applied: Bare) -> None:
     """`create or replace` refuses new columns, and new arguments would leave the old function beside it."""
     before = applied.catalogue()
-    columns = EditedFile(
-        *_names(SUPABASE_CHAT.functions),
-        old="returns table (event_id text, occurred_at timestamptz, reason text)",
-        new="returns table (event_id text, occurred_at timestamptz, reason varchar)",
+    columns = edited(
+        SUPABASE_CHAT.functions,
+        "returns table (event_id text, occurred_at timestamptz, reason text)",
+        "returns table (event_id text, occurred_at timestamptz, reason varchar)",
     )
-    arguments = EditedFile(
-        *_names(TOKENS_OF_WINDOW), old="only_user uuid\n", new="only_user uuid, why text default ''\n"
-    )
+    arguments = edited(TOKENS_OF_WINDOW, "only_user uuid\n", "only_user uuid, why text default ''\n")
     changed = (SUPABASE_CHAT.functions.name, TOKENS_OF_WINDOW.name)
     assert engine.install(applied.warehouse, (columns, arguments)) == changed
     functions_now = [name for kind, name in applied.catalogue() if kind == "function"]
@@ -282,7 +275,7 @@ def test_a_function_that_is_not_its_file_is_installed_again(applied: Bare, chang
 def test_a_function_file_that_fails_changes_nothing(applied: Bare) -> None:
     """The old functions are dropped first: a slip must not leave a day without them."""
     before = applied.catalogue()
-    broken = EditedFile(*_names(TOKENS_OF_WINDOW), old="owned.user_id,", new="owned.nobody_has_this,")
+    broken = edited(TOKENS_OF_WINDOW, "owned.user_id,", "owned.nobody_has_this,")
     with pytest.raises(Exception, match="nobody_has_this"):
         engine.install(applied.warehouse, (SUPABASE_CHAT.functions, broken))
     assert applied.catalogue() == before
@@ -310,7 +303,3 @@ def test_the_printed_sql_does_what_apply_does(virgin_server: Server, person: str
         kind for kind, name in {*made, *by_hand} if made.get((kind, name)) != by_hand.get((kind, name))
     }
     assert differing == (set() if person == embedded.LOGIN else {"member"}), "whoever ran it gave the roles"
-
-
-def _names(file: FunctionFile) -> tuple[str, str]:
-    return file.room, file.name

@@ -10,14 +10,14 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.refusals import Refusal
-from usage_pipeline.rollups import tokens
 from usage_pipeline.warehouse import embedded, statements
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.conftest import TEMPLATE, cloned
-from usage_pipeline_tests.factories import NOON, Chat
+from usage_pipeline_tests.factories import NOON, Chat, tokens_of
 from usage_pipeline_tests.rollups.test_tokens import run
 
 PERIOD_TYPES = ("daily", "weekly", "monthly", "yearly")
@@ -402,6 +402,6 @@ def test_a_run_says_that_a_partition_is_missing(chat: Chat, warehouse: Warehouse
 
     chat.answer()
     with pytest.raises(Refusal, match="no partition of relation"):
-        tokens.DAILY.compute(warehouse, DAY, "test")
+        tokens_of(Grain.DAILY).compute(warehouse, DAY, "test")
     with warehouse.begin(Role.READER) as connection:
         assert rows(connection, "select from usage.rollup_ledger") == []

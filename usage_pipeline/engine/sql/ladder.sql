@@ -15,16 +15,17 @@ $$;
 
 create or replace function usage_private.families()
 returns table (
-  family text, unit text, events text, count_column text, added text[], least_rows bigint, least_share numeric
+  family text, contract text, unit text, event text, events text, count_column text, added text[], least_rows bigint,
+  least_share numeric
 )
 language sql immutable parallel safe
 as $$
   -- A source has lost its rows if it has less than least_share of a period that is over and held at least least_rows.
-  select known.family, known.unit, known.events, known.count_column, known.added::text[], known.least_rows,
-    known.least_share
+  select known.family, known.contract, known.unit, known.event, known.events, known.count_column, known.added::text[],
+    known.least_rows, known.least_share
   from (values
     {families}
-  ) known (family, unit, events, count_column, added, least_rows, least_share)
+  ) known (family, contract, unit, event, events, count_column, added, least_rows, least_share)
 $$;
 
 create or replace function usage_private.start_of(unit text, instant timestamptz)

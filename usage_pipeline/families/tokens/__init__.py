@@ -5,7 +5,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from usage_pipeline.families.family import Family, Grain, Key, Kind, Measure, State, Words
+from usage_pipeline.families.family import Family, Grain, Key, Kind, Measure, State, Watched, Words
 from usage_pipeline.periods import calendar
 
 _NIL: Final = "00000000-0000-0000-0000-000000000000"
@@ -46,43 +46,44 @@ _SPLIT_EXCLUDES: Final = (
 MEASURES: Final = (
     Measure(
         "total_prompt_tokens", Kind.SUM, "Tokens sent to the model, where reported.",
-        _SPLIT_INCLUDES, _SPLIT_EXCLUDES, raw="sum", sources=_METADATA,
+        _SPLIT_INCLUDES, _SPLIT_EXCLUDES, raw="sum", sources=_METADATA, called="prompt_tokens",
     ),
     Measure(
         "total_completion_tokens", Kind.SUM, "Tokens the model answered with, where reported.",
-        _SPLIT_INCLUDES, _SPLIT_EXCLUDES, raw="sum", sources=_METADATA,
+        _SPLIT_INCLUDES, _SPLIT_EXCLUDES, raw="sum", sources=_METADATA, called="completion_tokens",
     ),
     Measure(
         "total_tokens", Kind.SUM,
         "All tokens; at times more than prompt + completion, because some answers report only a total.",
         "answers that report only a total",
         "helpers answered from a cache; unmetered and refused answers add 0",
-        raw="sum of the totals as reported", sources=_METADATA,
+        raw="sum of the totals as reported", sources=_METADATA, called="total_tokens",
     ),
     Measure(
         "message_count", Kind.SUM, "Answers of the model, unmetered and refused ones included.",
         "every answer of the {period}, whatever it reports",
         "what people, systems and tools wrote, and rows without an instant or with one before 2000 or after "
         "tomorrow",
-        raw="count of rows with role 'assistant'", sources=("chat_messages_v2.role",),
+        raw="count of rows with role 'assistant'", sources=("chat_messages_v2.role",), called="messages",
     ),
     Measure(
         "unmetered_message_count", Kind.SUM, "Part of message_count: answers that report no tokens.",
         "answers without metadata", "refused ones, and those that report 0 tokens",
-        raw="count where no shape has a number", sources=_METADATA,
+        raw="count where no shape has a number", sources=_METADATA, called="unmetered_messages",
     ),
     Measure(
         "refused_message_count", Kind.SUM,
         "Part of message_count: answers whose token values make no sense; they count with 0 tokens.",
         "counts below 0, above 10¹², broken ones and words; `usage-pipeline sources --all` lists them",
         "answers that report nothing",
-        raw="count where a number is refused", sources=_METADATA,
+        raw="count where a number is refused", sources=_METADATA, called="refused_messages",
     ),
     Measure(
         "conversation_count", Kind.DISTINCT, "Distinct conversations.",
         "conversations that began before the {period}, each once, however many answers it has",
         "those without an answer in the {period}; never add it up: a conversation may be in two",
         of="conversation_ids", raw="length of conversation_ids", sources=_CONVERSATION,
+        called="conversations",
     ),
     Measure(
         "agent_ids", Kind.UNION, "Distinct agents that answered, sorted.",
@@ -105,6 +106,10 @@ MEASURES: Final = (
 
 TOKENS: Final = Family(
     name="tokens",
+    package=__name__,
+    meaning="Tokens, messages and distinct conversations of each user",
+    counts="Counts every message of the model, also those that report no tokens or make no sense (with 0 "
+    "tokens, in columns of their own). What belongs to no known user is stored under the nil UUID.",
     table=TABLE,
     grain_column="period_type",
     keys=(
@@ -127,6 +132,20 @@ TOKENS: Final = Family(
         State("unmetered", "unmetered_message_count", "reports no tokens"),
         State("refused", "refused_message_count", "reports values that make no sense"),
     ),
+    watched=(
+        Watched(
+            "unmetered",
+            "messages without tokens",
+            "the application reports tokens for fewer or more of its messages, or in another form: "
+            "`$ sources` counts the messages of the last week by form",
+        ),
+        Watched(
+            "unattributed",
+            "messages of unknown users",
+            "their conversations have no session with a user: to compute the day again helps only where such "
+            "sessions have arrived since",
+        ),
+    ),
     contract="token_events",
     instant=_INSTANT[0],
     grains=(
@@ -134,30 +153,19 @@ TOKENS: Final = Family(
             "tokens_daily", "daily", calendar.Grain.DAILY, calendar.Grain.DAILY, pruned_with="tokens_monthly"
         ),
         Grain(
-            "tokens_weekly",
-            "weekly",
-            calendar.Grain.WEEKLY,
-            calendar.Grain.WEEKLY,
-            below="tokens_daily",
-            keeps_ids=False,
+            "tokens_weekly", "weekly", calendar.Grain.WEEKLY, calendar.Grain.WEEKLY,
+            below="tokens_daily", keeps_ids=False,
         ),
         Grain(
-            "tokens_monthly",
-            "monthly",
-            calendar.Grain.MONTHLY,
-            calendar.Grain.MONTHLY,
-            below="tokens_daily",
-            pruned_with="tokens_yearly",
+            "tokens_monthly", "monthly", calendar.Grain.MONTHLY, calendar.Grain.MONTHLY,
+            below="tokens_daily", pruned_with="tokens_yearly",
         ),
         Grain(
-            "tokens_yearly",
-            "yearly",
-            calendar.Grain.YEARLY,
-            calendar.Grain.YEARLY,
-            below="tokens_monthly",
-            keeps_ids=False,
+            "tokens_yearly", "yearly", calendar.Grain.YEARLY, calendar.Grain.YEARLY,
+            below="tokens_monthly", keeps_ids=False,
         ),
     ),
     words=Words(unit="user", units="users", event="message", events="messages"),
     code_version="2",
-)
+    is_partitioned=True,
+)  # fmt: skip

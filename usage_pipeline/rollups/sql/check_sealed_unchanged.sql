@@ -2,7 +2,7 @@
 -- Looked at are the newest of a window and some others, in a row from a place that moves every day: by the golden
 -- ratio of all time since the first day, so that the days to come fall between those before and none is left out for
 -- long: so many at most. Of either no more once so many rows are read: it costs the same however long the history.
--- Binds: rollup, grain, window_start, window_end, most_periods, most_rows.
+-- Binds: rollup, window_start, window_end, most_periods, most_rows.
 with place as (
   select
     first.day as first_day,

@@ -1,7 +1,7 @@
--- check_share: one row: whether the share of some answers, on the newest day that is computed to its end, is what it was
+-- check_share: one row: whether the share of some source rows, on the newest day that is computed to its end, is what it was
 -- on the 28 days before. Usual is their median, give or take five times the median distance from it, and five points in
--- any case: one odd day neither moves nor widens it. Usual is also what so few answers give by chance, and what the same
--- weekday had, give or take five points. A day with fewer than 50 answers has no share, and fewer than seven such days
+-- any case: one odd day neither moves nor widens it. Usual is also what so few rows give by chance, and what the same
+-- weekday had, give or take five points. A day with fewer than 50 rows has no share, and fewer than seven such days
 -- are no habit. It is the database's newest day, not the run's: a run over old days neither clears nor raises it.
 -- Binds: rollup, share (a state of the ledger: unmetered, unattributed).
 with complete as not materialized ( -- a search for the newest day, then a range of 28
@@ -22,26 +22,26 @@ last as (
 days as (
   select
     complete.period_start,
-    complete.source_rows as answers,
-    (complete.states ->> cast(:share as text))::bigint as answers_in_it
+    complete.source_rows as source_rows,
+    (complete.states ->> cast(:share as text))::bigint as in_it
   from last
   join complete on complete.period_start >= last.period_start - interval '28 days'
 ),
 newest as (
   select
-    days.period_start, days.answers, days.answers_in_it,
-    100.0 * days.answers_in_it / nullif(days.answers, 0) as percent
+    days.period_start, days.source_rows, days.in_it,
+    100.0 * days.in_it / nullif(days.source_rows, 0) as percent
   from last
   join days on days.period_start = last.period_start
 ),
 before as (
   select
-    100.0 * days.answers_in_it / days.answers as percent,
+    100.0 * days.in_it / days.source_rows as percent,
     extract(isodow from days.period_start at time zone 'UTC')
       = extract(isodow from newest.period_start at time zone 'UTC') as is_same_weekday
   from newest
   join days on days.period_start < newest.period_start
-  where days.answers >= 50
+  where days.source_rows >= 50
 ),
 middle as (
   select
@@ -57,17 +57,17 @@ usual as (
     greatest(5 * (
       select pg_catalog.percentile_cont(0.5) within group (order by pg_catalog.abs(before.percent - middle.percent))
       from before
-    ), 4 * pg_catalog.sqrt(middle.percent * (100 - middle.percent) / nullif(newest.answers, 0)), 5) as leeway
+    ), 4 * pg_catalog.sqrt(middle.percent * (100 - middle.percent) / nullif(newest.source_rows, 0)), 5) as leeway
   from middle
   left join newest on true
 ),
 shown as (
   select
-    newest.period_start, newest.answers, newest.answers_in_it, usual.day_count,
+    newest.period_start, newest.source_rows, newest.in_it, usual.day_count,
     pg_catalog.round(newest.percent, 1) as percent,
     pg_catalog.round(usual.percent::numeric, 1) as usual_percent,
     pg_catalog.round(usual.leeway::numeric, 1) as leeway,
-    newest.answers >= 50 and usual.day_count >= 7 as is_judged,
+    newest.source_rows >= 50 and usual.day_count >= 7 as is_judged,
     pg_catalog.abs(newest.percent - usual.percent) > usual.leeway
       and (newest.percent between usual.least_of_weekday and usual.most_of_weekday) is not true as is_unusual
   from usual
@@ -78,14 +78,21 @@ select
   case when shown.is_judged and shown.is_unusual then 'broken' else 'holds' end as verdict,
   case
     when shown.period_start is null then 'no day is computed to its end'
-    when shown.answers < 50 then pg_catalog.format('%s answers are too few to have a share: fifty do', shown.answers)
+    when shown.source_rows < 50 then pg_catalog.format('%s %s are too few to have a share: fifty do', shown.source_rows, called.events)
     when shown.day_count < 7
-      then pg_catalog.format('%s days of fifty answers in the 28 before tell no habit: seven do', shown.day_count)
-    else pg_catalog.format('%s of %s answers, %s %%; usual are %s %%, give or take %s',
-      shown.answers_in_it, shown.answers, shown.percent, shown.usual_percent, shown.leeway)
+      then pg_catalog.format('%s days of fifty %s in the 28 before tell no habit: seven do', shown.day_count,
+        called.events)
+    else pg_catalog.format('%s of %s %s, %s %%; usual are %s %%, give or take %s',
+      shown.in_it, shown.source_rows, called.events, shown.percent, shown.usual_percent, shown.leeway)
   end as why,
   shown.percent as share_percent,
   case when shown.is_judged then shown.usual_percent end as usual_percent,
   case when shown.is_judged then shown.leeway end as leeway_percent,
-  shown.answers
+  shown.source_rows
 from shown
+cross join (
+  select source.events
+  from usage_private.ladder() step
+  join usage_private.families() source on source.family = step.family
+  where step.rollup = :rollup
+) called

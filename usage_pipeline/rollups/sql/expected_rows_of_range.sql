@@ -1,4 +1,5 @@
--- How many answers the planner expects in a range, at once and without reading them. Binds: window_start, window_end.
+-- How many rows the planner expects in a range, at once and without reading them.
+-- Places: contract, window_start, window_end.
 explain (format json)
 select
-from usage.token_events(cast(:window_start as timestamptz), cast(:window_end as timestamptz))
+from usage.{contract}({window_start}::timestamptz, {window_end}::timestamptz)

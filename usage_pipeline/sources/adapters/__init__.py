@@ -65,7 +65,7 @@ class SessionTotals:
 
 @dataclass(frozen=True)
 class Adapter:
-    """One application's tables as our contract; `supplies` is the half of the contract it fills."""
+    """One application's tables as our contract; `supplies` is the function of it whose rows it gives."""
 
     name: str
     supplies: str
@@ -83,7 +83,7 @@ _INSTANT: Final = ("timestamp with time zone", "timestamp without time zone", "t
 
 SUPABASE_CHAT: Final = Adapter(
     "supabase_chat",
-    "tokens",
+    "token_events",
     (
         Table(
             "public.chat_messages_v2",

@@ -5,7 +5,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql as pg
 
-from usage_pipeline.families.family import Family, Grain, Key, Kind, Measure, State, Words
+from usage_pipeline.families.family import Family, Grain, Key, Kind, Measure, State, Watched, Words
 from usage_pipeline.periods import calendar
 
 _INSTANT: Final = sa.TIMESTAMP(timezone=True)
@@ -14,6 +14,9 @@ WHOLE: Final = ""
 
 TOY: Final = Family(
     name="toy",
+    package=__name__,
+    meaning="Calls of each agent and channel",
+    counts="Counts every call, also those that failed.",
     table=sa.Table(
         "toy_usage",
         sa.MetaData(),
@@ -61,6 +64,7 @@ TOY: Final = Family(
         State("untimed", "untimed", "does not say how long it took"),
         State("failed", "failed", "failed"),
     ),
+    watched=(Watched("untimed", "calls without a time", "the agents measure nothing"),),
     contract="toy_events",
     instant="toy_calls.called_at",
     grains=(
