@@ -108,9 +108,9 @@ def _command(found: "Settings", assets: Sequence[str], broken: Sequence[Broken])
 
 def _with_those_below(names: Sequence[str]) -> Iterator[str]:
     """These assets and what they are made from, in their order."""
-    from usage_pipeline.rollups.rollup import ROLLUPS
+    from usage_pipeline.rollups.rollup import ROLLUPS, chain
 
-    wanted = {periods.asset(each) for name in names for each in periods.chain(ROLLUPS[name].grain)}
+    wanted = {each.name for name in names for each in chain(ROLLUPS[name])}
     return (name for name in ROLLUPS if name in wanted)
 
 

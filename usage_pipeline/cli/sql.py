@@ -3,12 +3,13 @@
 import click
 
 from usage_pipeline.engine import render
-from usage_pipeline.families import registry
+from usage_pipeline.rollups.rollup import ROLLUPS
 
 
 @click.command("sql")
-@click.argument("asset", type=click.Choice(registry.ASSETS))
+@click.argument("asset", type=click.Choice(list(ROLLUPS)))
 def sql(asset: str) -> None:
     """Print the statements that the runs of an asset execute; what a run binds is written as :name."""
-    for when, text in render.statements(*registry.of_asset(asset)):
+    rollup = ROLLUPS[asset]
+    for when, text in render.statements(rollup.family, rollup.level):
         click.echo(f"-- {asset}: {when}\n{text};\n")

@@ -192,7 +192,7 @@ def _computed(found: Settings, warehouse: Warehouse) -> Part:
 
     yesterday = clock.yesterday()
     with warehouse.begin(Role.READER) as connection:
-        begins, newest = policy.known(connection).first_day, tokens.latest_day(connection)
+        begins, newest = policy.known(connection).first_day, tokens.latest_day(connection, "tokens_daily")
         if newest is None:
             fix = f"{settings.program()} backfill all --from {begins} --to yesterday"
             return Part(f"no day yet: {fix}", {"first_day": None, "newest_day": None, "missing_days": None})

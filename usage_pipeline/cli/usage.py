@@ -106,11 +106,12 @@ class _Asked:
         return Answer(covered, person, found, count, self.today, self.begins, *known)
 
     def _covered(self) -> "Coverage":
-        newest = serving.latest_day(self.connection, self.grain)
+        rollup = periods.rollup(self.grain)
+        newest = serving.latest_day(self.connection, rollup.name)
         if newest is None:
-            raise limits.nothing_computed(self.grain, begins=self.begins, today=self.today)
+            raise limits.nothing_computed(rollup, begins=self.begins, today=self.today)
         if self._shows_the_newest:
-            newest = serving.latest_day(self.connection, self.grain, with_rows=True) or newest
+            newest = serving.latest_day(self.connection, rollup.name, with_rows=True) or newest
         end = self.last or max(newest, self.first or newest)
         start = self.first or self._default_start(end)
         asked.check_order(start, end)

@@ -135,6 +135,11 @@ ROLLUPS: Final = {each.name: each for family in FAMILIES for each in of(family)}
 """What a range can be computed of, finest first, by the asset's name."""
 
 
+def chain(rollup: Rollup) -> list[Rollup]:
+    """This rollup and all that it is made from, the finest first: the order in which they are computed."""
+    return [*(chain(rollup.below) if rollup.below else ()), rollup]
+
+
 def above(rollup: Rollup) -> list[Rollup]:
     """Those that are made from this one, directly or not, finest first."""
     reached = {rollup.name}

@@ -34,7 +34,9 @@ def of_user(connection: Connection, user_id: UUID, wanted: Grain) -> Activity | 
 
 def of_everybody(connection: Connection, wanted: Grain) -> Activity | None:
     """The first day of the newest period that has rows, read from the ledger alone."""
-    newest = {grain: tokens.latest_day(connection, grain, with_rows=True) for grain in periods.GRAINS}
+    newest = {
+        grain: tokens.latest_day(connection, periods.asset(grain), with_rows=True) for grain in periods.GRAINS
+    }
     holding = {grain: day for grain, day in newest.items() if day is not None}
     if not holding:
         return None

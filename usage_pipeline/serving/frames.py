@@ -5,17 +5,22 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
+from sqlalchemy import Connection
+
+from usage_pipeline.families.tokens import TOKENS
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.refusals import USAGE, Refusal
 from usage_pipeline.rollups import readiness
-from usage_pipeline.serving import limits, lines, people, periods, tokens
+from usage_pipeline.rollups.rollup import ROLLUPS, Rollup
+from usage_pipeline.serving import limits, lines, people, periods, stored, tokens
 from usage_pipeline.warehouse import policy, session
 from usage_pipeline.warehouse.roles import Role
 
 if TYPE_CHECKING:
     import pandas
 
-ROLLUPS: Final = {periods.asset(grain): grain for grain in periods.GRAINS}
+_OF_USERS: Final = frozenset(grain.name for grain in TOKENS.grains)
+"""What is added up by user, with names."""
 COUNTS: Final = (
     "messages", "conversations", "prompt_tokens", "completion_tokens", "total_tokens",
     "unmetered_messages", "refused_messages",
@@ -25,59 +30,69 @@ COUNTS: Final = (
 def read(rollup: str, period: str, *, by: Collection[str] | None = None) -> "pandas.DataFrame":
     """Usage of the days, weeks, months or years that begin in a period, one row for each `by`.
 
-    `rollup` is `tokens_daily`, `tokens_weekly`, `tokens_monthly` or `tokens_yearly`; `period` a day, ISO
-    week, month or year (`2026-10-05`, `2026-W41`, `2026-10`, `2026`). A week begins on its Monday: one that
-    straddles New Year is the old year's. `by` holds any of `user` and the rollup's own `day`, `week`, `month`
-    or `year`; both if left out. Conversations are distinct within a row, so they do not add up, and <NA>
-    where what is stored does not tell. `frame.attrs` says whether all is `complete`, as of when (`as_of`),
-    its `missing_days` (`missing_weeks` …), and its `kept_messages`, which are stored though the source has
-    them no longer; of a coarser grain also its `stale_weeks` …, which are older than their days. A period
-    before the first day or to come is refused, and so is a rollup of which nothing was computed yet.
+    `rollup` is an asset's name, as `tokens_daily`; `period` a day, ISO week, month or year (`2026-10-05`,
+    `2026-W41`, `2026-10`, `2026`). A week begins on its Monday: one that straddles New Year is the old
+    year's. Of tokens `by` holds any of `user` and the rollup's own `day`, `week`, `month` or `year`, both if
+    left out; other families give their rows as they are stored. Conversations are distinct within a row, so
+    they do not add up, and <NA> where what is stored does not tell. `frame.attrs` says whether all is
+    `complete`, as of when (`as_of`), its `missing_days` (`missing_weeks` …), and its `kept_messages`, which
+    are stored though the source has them no longer; of a coarser grain also its `stale_weeks` …, which are
+    older than their days. A period before the first day or to come is refused, and so is a rollup of which
+    nothing was computed yet.
     """
     _require(rollup, ROLLUPS)
-    grain = ROLLUPS[rollup]
-    keys = (periods.UNITS[grain], "user")
+    of, is_of_users = ROLLUPS[rollup], rollup in _OF_USERS
+    grain = of.grain
+    keys = (periods.UNITS[grain], "user") if is_of_users else ()
     for key in by or ():
         _require(key, keys)
     asked = keys if by is None else by
-    first, last = _range(grain, period, asked)
+    first, last = _range(of, period, asked)
     with (
         session.opened() as (found, warehouse),
         readiness.explained(warehouse),
         warehouse.begin(Role.READER) as connection,
     ):
-        today, begins = tokens.today(connection), policy.require(connection, found).first_day
-        if tokens.latest_day(connection, grain) is None:
-            raise limits.nothing_computed(grain, begins=begins, today=today)
+        today, begins = tokens.today(connection), policy.require(connection, found, of.family.name).first_day
+        if tokens.latest_day(connection, rollup) is None:
+            raise limits.nothing_computed(of, begins=begins, today=today)
         has_begun = periods.span(period)[0] <= today < first
         words = periods.label(grain, first) if has_begun else period
         limits.require_reachable(words, first, last, begins=begins, today=today)
-        rows = lines.rows_of_range(
-            connection, first, last, grain=grain, by_user="user" in asked, by_period=keys[0] in asked
-        )
-        covered = tokens.coverage(connection, first, min(last, today), grain=grain, begins=begins)
-        known = people.labels(connection, [row["user_id"] for row in rows])
-    frame = _frame(rows, known, grain, asked)
+        covered = tokens.of_rollup(connection, of, first, min(last, today), begins=begins)
+        rows = _of_users if is_of_users else stored.frame
+        frame = rows(connection, of, first, last, asked)
     frame.attrs.update(covered.facts())
     frame.attrs.update(complete=covered.is_complete and last <= today, kept_messages=covered.kept_messages)
     return frame
 
 
-def _range(grain: Grain, period: str, by: Collection[str]) -> tuple[date, date]:
+def _of_users(
+    connection: Connection, rollup: Rollup, first: date, last: date, by: Collection[str]
+) -> "pandas.DataFrame":
+    """Added up by user or period or both, each user with a name."""
+    grain = rollup.grain
+    rows = lines.rows_of_range(
+        connection, first, last, grain=grain, by_user="user" in by, by_period=periods.UNITS[grain] in by
+    )
+    return _frame(rows, people.labels(connection, [row["user_id"] for row in rows]), grain, by)
+
+
+def _range(rollup: Rollup, period: str, by: Collection[str]) -> tuple[date, date]:
     """The first and last day of what begins in a period."""
-    unit = periods.UNITS[grain]
+    grain, unit = rollup.grain, rollup.grain.unit
     starts = periods.beginning_in(grain, *periods.span(period))
     if not starts:
         raise Refusal(
             f"no {unit} begins in {period}",
-            fix=f"ask for a longer period, or of a finer rollup than {periods.asset(grain)}",
+            fix=f"ask for a longer period, or of a finer rollup than {rollup.name}",
             exit_code=USAGE,
         )
-    if len(starts) > 1 and unit not in by and not periods.keeps_conversations(grain):
+    if rollup.name in _OF_USERS and len(starts) > 1 and unit not in by and not rollup.level.keeps_ids:
         raise Refusal(
             f"the conversations of several {unit}s do not add up",
-            why=f"{periods.asset(grain)} stores how many, not which",
-            fix=f"read it by {unit}, or read {periods.asset(periods.below(grain) or grain)}",
+            why=f"{rollup.name} stores how many, not which",
+            fix=f"read it by {unit}, or read {rollup.level.below}",
             exit_code=USAGE,
         )
     return starts[0], periods.last_day(grain, starts[-1])
@@ -103,7 +118,7 @@ def _frame(
 
 def _types(grain: Grain, by: Collection[str]) -> dict[str, str]:
     """Conversations over all users may be unknown where a grain stores only how many each has."""
-    is_known = "user" in by or periods.keeps_conversations(grain)
+    is_known = "user" in by or periods.rollup(grain).level.keeps_ids
     return dict.fromkeys(COUNTS, "int64") | {"conversations": "int64" if is_known else "Int64"}
 
 

@@ -2,9 +2,8 @@
 
 from datetime import date
 
-from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.refusals import USAGE, Refusal
-from usage_pipeline.serving import periods
+from usage_pipeline.rollups.rollup import Rollup
 from usage_pipeline.settings import EARLIEST_START
 
 
@@ -23,11 +22,11 @@ def require_reachable(asked: str, first: date, last: date, *, begins: date, toda
         raise Refusal(f"{asked} has not come yet", fix="ask for a day up to today", exit_code=USAGE)
 
 
-def nothing_computed(grain: Grain, *, begins: date, today: date) -> Refusal:
+def nothing_computed(rollup: Rollup, *, begins: date, today: date) -> Refusal:
     """Up to yesterday, which is over; to today where nothing is. What is coarser needs what is below it."""
-    assets = "all" if periods.below(grain) else periods.asset(grain)
+    assets = rollup.name if rollup.reads_raw else "all"
     newest = "yesterday" if begins < today else "today"
     return Refusal(
-        f"no {periods.UNITS[grain]} of tokens was computed yet",
+        f"no {rollup.grain.unit} of {rollup.family.name} was computed yet",
         fix=f"$ backfill {assets} --from {begins} --to {newest}",
     )

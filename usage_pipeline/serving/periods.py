@@ -9,9 +9,11 @@ from usage_pipeline.families.tokens import TOKENS
 from usage_pipeline.periods import calendar
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.refusals import USAGE, Refusal
+from usage_pipeline.rollups import rollup as rollups
+from usage_pipeline.rollups.rollup import Rollup
 
-_GRAINS: Final = {each.run_period: each for each in TOKENS.grains}
-GRAINS: Final = tuple(_GRAINS)
+_ROLLUPS: Final = {each.grain: each for each in rollups.of(TOKENS)}
+GRAINS: Final = tuple(_ROLLUPS)
 UNITS: Final = {
     Grain.DAILY: "day", Grain.WEEKLY: "week", Grain.MONTHLY: "month", Grain.YEARLY: "year",
 }  # fmt: skip
@@ -27,9 +29,14 @@ _WRITTEN: Final = (
 """A shape, how it becomes its first day, and the grain it names."""
 
 
+def rollup(grain: Grain) -> Rollup:
+    """The tokens of a grain."""
+    return _ROLLUPS[grain]
+
+
 def asset(grain: Grain) -> str:
-    """The rollup of a grain, as the ledger and a command name it."""
-    return _GRAINS[grain].name
+    """Its name, in the ledger and in commands."""
+    return rollup(grain).name
 
 
 def label(grain: Grain, day: date) -> str:
@@ -71,21 +78,9 @@ def earlier(grain: Grain, day: date, count: int) -> date:
     return start
 
 
-def below(grain: Grain) -> Grain | None:
-    """The grain that this one is made from."""
-    lower = TOKENS.below(_GRAINS[grain])
-    return lower.run_period if lower else None
-
-
-def keeps_conversations(grain: Grain) -> bool:
-    """Whether its rows hold the ids of their conversations: those that coarser ones are counted from."""
-    return _GRAINS[grain].keeps_ids
-
-
 def chain(grain: Grain) -> Sequence[Grain]:
     """This grain and all that it is made from, the finest first: the order in which they are computed."""
-    lower = below(grain)
-    return [*(chain(lower) if lower else ()), grain]
+    return [each.grain for each in rollups.chain(rollup(grain))]
 
 
 def bounds(grain: Grain, first: date, last: date) -> dict[str, datetime]:

@@ -6,6 +6,7 @@ from datetime import date, datetime
 from sqlalchemy import Connection
 
 from usage_pipeline.periods.calendar import Grain, floor, windows
+from usage_pipeline.rollups.rollup import Rollup, chain
 from usage_pipeline.serving import periods
 from usage_pipeline.warehouse import statements
 
@@ -21,6 +22,7 @@ class Coverage:
     """
 
     grain: Grain
+    is_derived: bool
     first: date
     last: date
     missing: tuple[date, ...]
@@ -46,7 +48,7 @@ class Coverage:
             "as_of": self.as_of,
             f"missing_{unit}s": sorted([*self.missing, *self.pruned]),
         }
-        if periods.below(self.grain):
+        if self.is_derived:
             known |= {f"stale_{unit}s": list(self.stale), "kept_messages": self.kept_messages}
         return known
 
@@ -57,10 +59,10 @@ def today(connection: Connection) -> date:
     return now.date()
 
 
-def latest_day(connection: Connection, grain: Grain = Grain.DAILY, *, with_rows: bool = False) -> date | None:
+def latest_day(connection: Connection, rollup: str, *, with_rows: bool = False) -> date | None:
     """The first day of the newest period that was ever computed, or of the newest that has rows."""
     found = statements.run(
-        connection, "serving.sql", "latest_period", rollup=periods.asset(grain), with_rows=with_rows
+        connection, "serving.sql", "latest_period", rollup=rollup, with_rows=with_rows
     ).scalar_one()
     return found.date() if isinstance(found, datetime) else None
 
@@ -68,10 +70,16 @@ def latest_day(connection: Connection, grain: Grain = Grain.DAILY, *, with_rows:
 def coverage(
     connection: Connection, first: date, last: date, *, grain: Grain = Grain.DAILY, begins: date = date.min
 ) -> Coverage:
+    """What the ledger says of the tokens of these days."""
+    return of_rollup(connection, periods.rollup(grain), first, last, begins=begins)
+
+
+def of_rollup(connection: Connection, rollup: Rollup, first: date, last: date, *, begins: date) -> Coverage:
     """What the ledger says of the periods that hold these days; one before the first partition is no gap."""
+    grain = rollup.grain
     binds = periods.bounds(grain, first, last)
     rows = statements.run(
-        connection, "serving.sql", "standing_periods", rollup=periods.asset(grain), **binds
+        connection, "serving.sql", "standing_periods", rollup=rollup.name, **binds
     ).mappings()
     computed = {row["period_start"].date(): row for row in rows}
     ends = {each.start.date(): each.end for each in windows(grain, first, last)}
@@ -79,13 +87,14 @@ def coverage(
     partial = [day for day, row in computed.items() if row["covered_until"] < ends[day]]
     return Coverage(
         grain,
+        not rollup.reads_raw,
         floor(grain, first),
         periods.last_day(grain, last),
         missing=tuple(day for day in ends if day not in computed and ends[day].date() > begins),
         partial=tuple(partial),
         pruned=tuple(day for day, row in computed.items() if row["state"] == "pruned"),
         stale=tuple(day for day, row in computed.items() if row["stale_rollups"]),
-        stale_grains=tuple(each for each in periods.chain(grain) if periods.asset(each) in stale),
+        stale_grains=tuple(each.grain for each in chain(rollup) if each.name in stale),
         computed_count=len(computed),
         newest=max(computed, default=None),
         sealed=tuple(day for day, row in computed.items() if row["state"] == "sealed"),

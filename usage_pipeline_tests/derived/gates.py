@@ -18,9 +18,9 @@ from sqlalchemy.exc import DBAPIError
 from usage_pipeline.engine import run as engine
 from usage_pipeline.engine.plan import Intent
 from usage_pipeline.engine.run import Order
-from usage_pipeline.families.registry import of_asset
 from usage_pipeline.periods import calendar
 from usage_pipeline.refusals import Refusal
+from usage_pipeline.rollups.rollup import ROLLUPS
 from usage_pipeline.warehouse import statements
 from usage_pipeline.warehouse.connections import Warehouse, driver
 from usage_pipeline.warehouse.embedded import Server
@@ -64,7 +64,8 @@ class Call:
 
     @property
     def order(self) -> Order:
-        family, grain = of_asset(self.rollup)
+        rollup = ROLLUPS[self.rollup]
+        family, grain = rollup.family, rollup.level
         period = calendar.window(grain.run_period, self.start.date())
         reason = None if self.intent == "run" else "a test"
         return Order(family, grain, period, "test", Intent(self.intent), self.user_id, reason)

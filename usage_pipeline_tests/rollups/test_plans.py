@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from usage_pipeline.engine import run as engine
 from usage_pipeline.engine.replace import Shape, replace
-from usage_pipeline.families.registry import of_asset
+from usage_pipeline.families.tokens import TOKENS
 from usage_pipeline.periods.calendar import Grain, Window, window, windows
 from usage_pipeline.rollups import functions
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
@@ -216,7 +216,7 @@ def test_the_statement_of_a_day_scans_no_table_of_the_application(history: Wareh
     assert spent["conversation_sessions", "by index"] == 50
 
 
-ORDER: Final = engine.Order(*of_asset("tokens_daily"), DAY, "test")
+ORDER: Final = engine.Order(TOKENS, TOKENS.grain("tokens_daily"), DAY, "test")
 
 
 def scans(connection: sa.Connection) -> Counter[tuple[str, str]]:

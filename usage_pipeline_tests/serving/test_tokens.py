@@ -102,7 +102,7 @@ def test_coverage_names_what_was_never_computed(chat: Chat, warehouse: Warehouse
         whole = tokens.coverage(connection, FIRST, FIRST)
         assert whole.is_complete
         assert whole.as_of == datetime.combine(day(1), datetime.min.time(), UTC)
-        assert tokens.latest_day(connection) == day(3)
+        assert tokens.latest_day(connection, "tokens_daily") == day(3)
 
 
 def test_a_day_read_in_part_makes_a_range_incomplete(

@@ -3,7 +3,7 @@ create table public.toy_calls (
   id bigint primary key, called_at timestamptz not null, agent text, channel text not null, is_ok boolean not null,
   ms bigint, cost numeric, person_id uuid, region text
 );
-grant select on public.toy_calls to usage_writer;
+grant select on public.toy_calls to usage_writer, usage_reader;
 
 create function usage.toy_events(window_start timestamptz, window_end timestamptz)
 returns table (
@@ -15,7 +15,7 @@ as $$
   from public.toy_calls call
   where call.called_at >= window_start and call.called_at < window_end
 $$;
-grant execute on function usage.toy_events(timestamptz, timestamptz) to usage_writer;
+grant execute on function usage.toy_events(timestamptz, timestamptz) to usage_writer, usage_reader;
 
 create table usage.toy_usage (
   grain text not null, period_start timestamptz not null, agent text not null, channel text not null,
@@ -28,6 +28,7 @@ create table usage.toy_usage (
   primary key (grain, period_start, agent, channel)
 );
 grant select, insert, update, delete on usage.toy_usage to usage_writer;
+grant select on usage.toy_usage to usage_reader;
 create trigger guard_inserted after insert on usage.toy_usage referencing new table as changed
   for each statement execute function usage_private.guard_sealed_rows('toy', 'grain', 'agent', 'channel');
 create trigger guard_deleted after delete on usage.toy_usage referencing old table as changed
