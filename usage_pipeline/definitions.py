@@ -8,9 +8,7 @@ for category in (dg.BetaWarning, dg.PreviewWarning):
     warnings.filterwarnings("ignore", category=category)
 
 from usage_pipeline import automation, settings
-from usage_pipeline.families.registry import FAMILIES
-from usage_pipeline.rollups import assets, check_runs, checks
-from usage_pipeline.rollups.rollup import ROLLUPS
+from usage_pipeline.rollups import assets
 from usage_pipeline.rollups.session_totals_asset import off_spec, session_totals
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse import policy
@@ -18,7 +16,7 @@ from usage_pipeline.warehouse.connections import open_warehouse
 
 found = policy.at_load(settings.load())
 warehouse = open_warehouse(found)
-rollups = [each for family in FAMILIES for each in assets.of_family(family, found.first_day)]
+rollups = assets.assets(found.first_day)
 totals = session_totals(found.first_day)
 opted_in, off = ([totals], []) if found.session_totals else ([], [off_spec(totals)])
 
@@ -28,7 +26,7 @@ defs = dg.Definitions(
         *off,
         *dg.with_source_code_references(automation.attached([*rollups, *opted_in], warehouse)),
     ],
-    asset_checks=[check_runs.of_asset(each, checks.of(each)) for each in ROLLUPS.values()],
+    asset_checks=assets.asset_checks(),
     sensors=[automation.sensor(found)],
     resources={"warehouse": warehouse},
     executor=dg.in_process_executor,  # the work is done by the database; a process a step would only cost

@@ -21,9 +21,8 @@ from usage_pipeline.cli import (
 )
 from usage_pipeline.cli.backfill_job import Job
 from usage_pipeline.periods import clock
-from usage_pipeline.warehouse import backfills, dagster_instance, errand, session
+from usage_pipeline.warehouse import backfills, dagster_instance, session
 from usage_pipeline.warehouse.backfills import Held
-from usage_pipeline.warehouse.errand import Errand
 from usage_pipeline.warehouse.roles import Role
 
 if TYPE_CHECKING:
@@ -31,7 +30,9 @@ if TYPE_CHECKING:
 
     from usage_pipeline.cli.backfill_blame import Broken
     from usage_pipeline.rollups.rollup import Outcome, Span
+    from usage_pipeline.rollups.runs import Command
     from usage_pipeline.settings import Settings
+    from usage_pipeline.warehouse.connections import Warehouse
 
 
 @click.command()
@@ -65,34 +66,36 @@ def backfill(
         words = {"an ASSET or `all`": assets or None, "--from": first, "--to": last}
         lacking = ", ".join(word for word, given in words.items() if given is None)
         raise click.UsageError(f"{lacking} is missing (or give --list)", context)
-    with stack.ending_on_signals(), session.opened(dagster=not dry_run) as (found, _):
-        job = backfill_job.asked_for(found, assets, first, last)
+    with stack.ending_on_signals(), session.opened(dagster=not dry_run) as (found, warehouse):
+        job = backfill_job.asked_for(found, warehouse, assets, first, last)
         job = replace(job, before=None) if restart else job
         asks = not yes and asked.is_terminal()
-        _plan(job, waits=asks or dry_run, say=click.echo if dry_run else console.narrate)
+        _plan(warehouse, job, waits=asks or dry_run, say=click.echo if dry_run else console.narrate)
         if dry_run:
             return
         if asks and not asked.agrees("Go on?", default=True):
             console.narrate("Nothing was computed.")
             return
         began = time.perf_counter()
-        outcomes = _run(found, job)
+        outcomes = _run(found, warehouse, job)
     for line in backfill_words.summary(job, outcomes, time.perf_counter() - began):
         console.narrate(line)
     for line in backfill_blame.gaps(found, job, outcomes, clock.today()):
         console.narrate(line)
 
 
-def run(found: "Settings", names: Sequence[str], first: date, last: date) -> "list[Outcome]":
+def run(
+    found: "Settings", warehouse: "Warehouse", names: Sequence[str], first: date, last: date
+) -> "list[Outcome]":
     """Run the assets over the range, one Dagster run each; what every period found and wrote."""
-    return _run(found, backfill_job.asked_for(found, names, first, last))
+    return _run(found, warehouse, backfill_job.asked_for(found, warehouse, names, first, last))
 
 
-def _run(found: "Settings", job: Job) -> "list[Outcome]":
+def _run(found: "Settings", warehouse: "Warehouse", job: Job) -> "list[Outcome]":
     import dagster as dg
 
-    from usage_pipeline.definitions import warehouse
     from usage_pipeline.rollups import orphans
+    from usage_pipeline.rollups.runs import Command
 
     stack.prepare(found)
     outcomes: list[Outcome] = []
@@ -108,8 +111,9 @@ def _run(found: "Settings", job: Job) -> "list[Outcome]":
         orphans.bury(instance, warehouse, orphans.left(warehouse), taken_over=taken_over)
         try:
             first_run_id = str(uuid4())
-            with _held(job, first_run_id) as held, errand.on(warehouse, Errand(held, watch)):
-                broken = list(_broken(instance, job, held, first_run_id))
+            with _held(warehouse, job, first_run_id) as held:
+                defs = _definitions(found, warehouse, Command(held, watch))
+                broken = list(_broken(instance, defs, warehouse, job, held, first_run_id))
         except dg.Failure as failure:
             raise backfill_blame.broken_off(outcomes, failure.description or "") from None
     warehouse.dispose()
@@ -118,22 +122,41 @@ def _run(found: "Settings", job: Job) -> "list[Outcome]":
     return outcomes
 
 
-def _held(job: Job, run_id: str) -> AbstractContextManager[Held]:
+def _held(warehouse: "Warehouse", job: Job, run_id: str) -> AbstractContextManager[Held]:
     """The record of the whole command: a new one, or the one that it goes on with."""
-    from usage_pipeline.definitions import warehouse
-
     before = job.before.id if job.before else None
     return backfills.held(warehouse, job.asked, run_id=run_id, root_run_id=None, backfill_id=before)
 
 
-def _broken(instance: "dg.DagsterInstance", job: Job, held: Held, first_run_id: str) -> "Iterator[Broken]":
+def _definitions(found: "Settings", warehouse: "Warehouse", command: "Command") -> "dg.Definitions":
+    """What the code location has of the families, for the runs of this command."""
+    import dagster as dg
+
+    from usage_pipeline.rollups import assets
+
+    return dg.Definitions(
+        assets.assets(found.first_day, command),
+        asset_checks=assets.asset_checks(),
+        resources={"warehouse": warehouse},
+        executor=dg.in_process_executor,
+    )
+
+
+def _broken(
+    instance: "dg.DagsterInstance", defs: "dg.Definitions", warehouse: "Warehouse", job: Job, held: Held,
+    first_run_id: str,
+) -> "Iterator[Broken]":  # fmt: skip
     """Run every asset; those that had to leave periods out do not keep the others from what they can."""
     from usage_pipeline.rollups.runs import Incomplete
 
     for number, span in enumerate(job.spans):
+        run_id = str(uuid4()) if number else first_run_id
+        tags = {
+            **backfill_job.tags(warehouse, span, held.id, run_id),
+            **backfill_job.earlier_tries(instance, span, held.id, held.run_ids),
+        }
         try:
-            run_id = str(uuid4()) if number else first_run_id
-            run = _execute(instance, span, held, run_id)
+            run = _execute(instance, defs, span, run_id, tags)
             backfill_checks.tell(run.get_asset_check_evaluations())
         except Incomplete as incomplete:
             backfill_checks.tell(incomplete.looked_at)
@@ -141,22 +164,17 @@ def _broken(instance: "dg.DagsterInstance", job: Job, held: Held, first_run_id: 
 
 
 def _execute(
-    instance: "dg.DagsterInstance", span: "Span", held: Held, run_id: str
+    instance: "dg.DagsterInstance", defs: "dg.Definitions", span: "Span", run_id: str, tags: dict[str, str]
 ) -> "dg.ExecuteInProcessResult":
     """One run: the asset, then its checks."""
     import dagster as dg
-
-    from usage_pipeline.definitions import defs
 
     return defs.resolve_implicit_global_asset_job_def().execute_in_process(
         instance=instance,
         run_id=run_id,
         asset_selection=[dg.AssetKey(span.rollup.name)],
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-        tags={
-            **backfill_job.tags(span, held.id, run_id),
-            **backfill_job.earlier_tries(instance, span, held.id, held.run_ids),
-        },
+        tags=tags,
     )
 
 
@@ -171,9 +189,8 @@ def _interruptible() -> Iterator[None]:
         raise KeyboardInterrupt from None
 
 
-def _plan(job: Job, *, waits: bool, say: Callable[[str], None]) -> None:
+def _plan(warehouse: "Warehouse", job: Job, *, waits: bool, say: Callable[[str], None]) -> None:
     """Tell what will be done; `waits`: somebody wants to know it, and exactly, before it is done."""
-    from usage_pipeline.definitions import warehouse
     from usage_pipeline.rollups import planning
 
     patience_ms = planning.PATIENCE_MS if waits else planning.HASTE_MS

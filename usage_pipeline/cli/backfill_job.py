@@ -35,13 +35,12 @@ class Job:
         return ", ".join(self.asked.assets)
 
 
-def tags(span: "Span", backfill_id: int, run_id: str) -> dict[str, str]:
+def tags(warehouse: Warehouse, span: "Span", backfill_id: int, run_id: str) -> dict[str, str]:
     """The range and what it is part of; no daemon tries again what a person typed."""
-    from usage_pipeline.definitions import warehouse
     from usage_pipeline.periods import partitions
     from usage_pipeline.rollups import runs, workers
 
-    first, last = (partitions.key(span.rollup.grain, span.windows[place]) for place in (0, -1))
+    first, last = partitions.ends(span.rollup.grain, span.windows)
     return {
         runs.RANGE_TAG: first,
         runs.RANGE_END_TAG: last,
@@ -67,9 +66,8 @@ def earlier_tries(
     return {runs.ROOT_RUN_TAG: tries[-1].run_id, "dagster/parent_run_id": tries[0].run_id}  # newest first
 
 
-def asked_for(found: "Settings", names: Sequence[str], first: date, last: date) -> Job:
+def asked_for(found: "Settings", warehouse: Warehouse, names: Sequence[str], first: date, last: date) -> Job:
     """The job, once everything it stands on was looked at; it goes on where an interrupted one broke off."""
-    from usage_pipeline.definitions import warehouse
     from usage_pipeline.rollups import readiness
     from usage_pipeline.rollups.rollup import Span
 
@@ -107,8 +105,7 @@ def _own_version(chosen: "Sequence[Rollup]") -> str:
 def _job(spans: "tuple[Span, ...]", first: date, last: date, version: str) -> Job:
     """A range of one asset is that of its periods, as Dagster's own runs record it."""
     if len(spans) == 1:
-        whole = spans[0].whole
-        first, last = whole.start.date(), whole.last_day
+        return Job(spans, spans[0].asked(version))
     assets = tuple(each.rollup.name for each in spans)
     return Job(spans, Asked(assets, first, last, version, sum(len(each.windows) for each in spans)))
 

@@ -43,12 +43,12 @@ def facts(job: "Job", plan: "Plan") -> Iterator[tuple[str, str]]:
 
 
 def _periods_of(part: "Part") -> str:
-    windows = part.span.windows
-    first, last = (key(part.span.rollup, windows[place]) for place in (0, -1))
+    from usage_pipeline.periods import partitions
+
+    first, last = partitions.ends(part.span.rollup.grain, part.span.windows)
     which = first if first == last else f"{first} to {last}"
-    return (
-        f"{count(part.span.rollup.grain, len(windows))}, {which}, {part.computed:,} of them computed before"
-    )
+    how_many = count(part.span.rollup.grain, len(part.span.windows))
+    return f"{how_many}, {which}, {part.computed:,} of them computed before"
 
 
 def _estimate(plan: "Plan") -> str:

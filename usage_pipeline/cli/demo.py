@@ -66,8 +66,8 @@ def _run(server: "Server", held: Lock, days: int, *, port: int, once: bool, open
     with served(found, port) as page:  # it gets ready while we work
         story = _application(server, found, days)
         migrate.everything(found, warehouse)
-        _backfill(found, "backfill", _first_due(warehouse, story), clock.yesterday())
-        _late_batch(server, found, story)
+        _backfill(found, warehouse, "backfill", _first_due(warehouse, story), clock.yesterday())
+        _late_batch(server, found, warehouse, story)
         page.stand(held)
         stack.make_current(found)
         stack.write_env_file(found)
@@ -218,7 +218,7 @@ def _spans(story: "Story") -> "list[Span]":
     return [Span.holding(each, story.first_day, story.last_day) for each in ROLLUPS.values()]
 
 
-def _late_batch(server: "Server", found: Settings, story: "Story") -> None:
+def _late_batch(server: "Server", found: Settings, warehouse: "Warehouse", story: "Story") -> None:
     """What comes in after its days were computed; whoever was interrupted here goes on here."""
     from usage_pipeline.demo import loading
 
@@ -228,13 +228,13 @@ def _late_batch(server: "Server", found: Settings, story: "Story") -> None:
             return
         with connection.transaction():
             loading.load_late(connection, story)
-    _backfill(found, "late batch", late.first_day, late.last_day)
+    _backfill(found, warehouse, "late batch", late.first_day, late.last_day)
 
 
-def _backfill(found: Settings, name: str, first: date, last: date) -> None:
+def _backfill(found: Settings, warehouse: "Warehouse", name: str, first: date, last: date) -> None:
     """Days, and the weeks, months and years that hold them."""
     with console.step(name) as words:
-        outcomes = backfill.run(found, [backfill_job.ALL], first, last)
+        outcomes = backfill.run(found, warehouse, [backfill_job.ALL], first, last)
         words.append(backfill_words.counts(each.rollup for each in outcomes))
         words.append(f"{sum(each.changed for each in outcomes):,} rows written")
 

@@ -11,7 +11,7 @@ from usage_pipeline.periods import calendar
 from usage_pipeline.periods.calendar import Window
 from usage_pipeline.rollups import ranges
 from usage_pipeline.rollups.ranges import Done, Failed
-from usage_pipeline.rollups.rollup import Outcome, Rollup, above
+from usage_pipeline.rollups.rollup import Outcome, Rollup, Span, above
 from usage_pipeline.warehouse import statements
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.roles import Role
@@ -57,11 +57,11 @@ class Wish:
 
 def standing(warehouse: Warehouse, rollup: Rollup, first: date, last: date) -> list[Standing]:
     """Every period of a range, oldest first."""
-    asked = list(calendar.windows(rollup.grain, first, last))
+    span = Span.holding(rollup, first, last)
     with warehouse.begin(Role.WRITER) as connection:
         rows = statements.run(
             connection, "derived.sql", "standing_of_range",
-            rollup=rollup.name, window_start=asked[0].start, window_end=asked[-1].end,
+            rollup=rollup.name, window_start=span.whole.start, window_end=span.whole.end,
         ).all()  # fmt: skip
     known = {
         row.period_start: Standing(
@@ -69,7 +69,7 @@ def standing(warehouse: Warehouse, rollup: Rollup, first: date, last: date) -> l
         )
         for row in rows
     }
-    return [known.get(each.start, Standing(each, "none")) for each in asked]
+    return [known.get(each.start, Standing(each, "none")) for each in span.windows]
 
 
 def with_losses(warehouse: Warehouse, rollup: Rollup, periods: Sequence[Standing]) -> list[Standing]:

@@ -35,3 +35,8 @@ def days(keys: Sequence[str]) -> list[date]:
 def key(grain: Grain, period: Window) -> str:
     """The partition key of a period, as Dagster writes it."""
     return f"{period.start:%Y}" if grain is Grain.YEARLY else period.start.date().isoformat()
+
+
+def ends(grain: Grain, periods: Sequence[Window]) -> tuple[str, str]:
+    """The keys of the first and the last of these."""
+    return key(grain, periods[0]), key(grain, periods[-1])

@@ -4,11 +4,11 @@ from datetime import date
 
 import dagster as dg
 
-from usage_pipeline.families.family import Family
 from usage_pipeline.periods import partitions
 from usage_pipeline.periods.calendar import Grain
-from usage_pipeline.rollups import catalogue, check_runs, checks, rollup
-from usage_pipeline.rollups.rollup import Rollup
+from usage_pipeline.rollups import catalogue, check_runs, checks
+from usage_pipeline.rollups.rollup import ROLLUPS, Rollup
+from usage_pipeline.rollups.runs import Command
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse.connections import Warehouse
 
@@ -20,12 +20,17 @@ _PERIODS = {
 }
 
 
-def of_family(family: Family, first_day: date) -> list[dg.AssetsDefinition]:
-    """Those of a family, the finest first, with partitions from the first day on."""
-    return [_asset(each, first_day) for each in rollup.of(family)]
+def assets(first_day: date, command: Command | None = None) -> list[dg.AssetsDefinition]:
+    """Those of every family, with partitions from the first day on; `command`: its runs are part of it."""
+    return [_asset(each, first_day, command) for each in ROLLUPS.values()]
 
 
-def _asset(rollup: Rollup, first_day: date) -> dg.AssetsDefinition:
+def asset_checks() -> list[dg.AssetChecksDefinition]:
+    """The checks of all of them."""
+    return [check_runs.of_asset(each, checks.of(each)) for each in ROLLUPS.values()]
+
+
+def _asset(rollup: Rollup, first_day: date, command: Command | None) -> dg.AssetsDefinition:
     family, below = rollup.family, rollup.below
 
     @dg.asset(
@@ -47,7 +52,7 @@ def _asset(rollup: Rollup, first_day: date) -> dg.AssetsDefinition:
     def compute(
         context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]
     ) -> dg.MaterializeResult[None]:
-        return check_runs.run(context, warehouse, rollup, checks.of(rollup))
+        return check_runs.run(context, warehouse, rollup, checks.of(rollup), command)
 
     return compute
 

@@ -13,7 +13,8 @@ from usage_pipeline.periods.calendar import Window
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups import check_memory, check_results, readiness, runs
 from usage_pipeline.rollups.check import Bind, Check, Row
-from usage_pipeline.rollups.rollup import Rollup
+from usage_pipeline.rollups.rollup import Rollup, Span
+from usage_pipeline.rollups.runs import Command
 from usage_pipeline.warehouse import statements
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.roles import Role
@@ -46,14 +47,18 @@ def of_asset(rollup: Rollup, checks: Sequence[Check]) -> dg.AssetChecksDefinitio
 
 
 def run(
-    context: dg.AssetExecutionContext, warehouse: Warehouse, rollup: Rollup, checks: Sequence[Check]
+    context: dg.AssetExecutionContext,
+    warehouse: Warehouse,
+    rollup: Rollup,
+    checks: Sequence[Check],
+    command: Command | None,
 ) -> dg.MaterializeResult[None]:
     """A run of the asset; where some of its periods were refused, its checks too.
 
     Of a step that failed Dagster leaves out the checks, and what was altered would be looked at by nobody.
     """
     try:
-        return runs.run(context, warehouse, rollup)
+        return runs.run(context, warehouse, rollup, command)
     except runs.Incomplete as incomplete:
         tags = context.run.tags
         found = [result(context.instance, warehouse, rollup, each, tags) for each in checks]
@@ -120,5 +125,4 @@ def _asked(rollup: Rollup, tags: Mapping[str, str]) -> Window | None:
     if not first:
         return None
     days = partitions.days([first, tags.get(runs.RANGE_END_TAG, first)])
-    windows = [calendar.window(rollup.grain, day) for day in days]
-    return Window(windows[0].start, windows[-1].end)
+    return Span.holding(rollup, *days).whole

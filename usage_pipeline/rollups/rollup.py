@@ -16,6 +16,7 @@ from usage_pipeline.periods import calendar
 from usage_pipeline.periods.calendar import Grain, Window
 from usage_pipeline.rollups import readiness
 from usage_pipeline.warehouse import statements
+from usage_pipeline.warehouse.backfills import Asked
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.ledger import Entry
 from usage_pipeline.warehouse.roles import Role
@@ -124,6 +125,16 @@ class Span:
     @property
     def whole(self) -> Window:
         return Window(self.windows[0].start, self.windows[-1].end)
+
+    def asked(self, code_version: str) -> Asked:
+        """The backfill of it alone."""
+        whole = self.whole
+        names = (self.rollup.name,)
+        return Asked(names, whole.start.date(), whole.last_day, code_version, len(self.windows))
+
+    def ensure_partitions(self, warehouse: Warehouse) -> None:
+        """Create the partitions of the table that it needs."""
+        self.rollup.ensure_partitions(warehouse, self.windows[0], self.windows[-1])
 
 
 def of(family: Family) -> tuple[Rollup, ...]:

@@ -1,26 +1,26 @@
 """A Dagster run of a rollup: recorded, taken up where it broke off, a transaction a period."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 from typing import Final
 
 import dagster as dg
 
 from usage_pipeline import settings
-from usage_pipeline.periods import calendar, partitions
+from usage_pipeline.periods import partitions
 from usage_pipeline.periods.calendar import Window
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups import metadata, ranges, readiness, workers
 from usage_pipeline.rollups.ranges import Failed
-from usage_pipeline.rollups.rollup import Outcome, Rollup
+from usage_pipeline.rollups.rollup import Outcome, Rollup, Span
 from usage_pipeline.warehouse import backfills, ledger, presence
-from usage_pipeline.warehouse.backfills import Asked, Held
+from usage_pipeline.warehouse.backfills import Held
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.failures import Unusable
-from usage_pipeline.warehouse.ledger import Entry
 from usage_pipeline.warehouse.roles import Role
 
 BACKFILL_TAG: Final = "usage/backfill"
@@ -44,29 +44,39 @@ class Incomplete(dg.Failure):
         self.looked_at: Sequence[dg.AssetCheckEvaluation] = ()
 
 
+@dataclass(frozen=True)
+class Command:
+    """What a command gives the runs of its own process: the record that they join, and who watches."""
+
+    held: Held
+    watch: Callable[[Outcome], None]
+
+
 @dataclass
 class _Progress:
     """What is committed so far, by partition, and what failed."""
 
+    watch: Callable[[Outcome], None]
     done: dict[str, Outcome] = field(default_factory=dict)
     failed: list[Failed] = field(default_factory=list)
 
+    def add(self, outcome: Outcome) -> None:
+        self.done[partitions.key(outcome.rollup.grain, outcome.window)] = outcome
+        self.watch(outcome)
+
 
 def run(
-    context: dg.AssetExecutionContext, warehouse: Warehouse, rollup: Rollup
+    context: dg.AssetExecutionContext, warehouse: Warehouse, rollup: Rollup, command: Command | None
 ) -> dg.MaterializeResult[None]:
     """Compute the partitions of this run; one that fails is the only one missing."""
     days = days_of(context)
-    windows = list(calendar.windows(rollup.grain, days[0], days[-1]))
-    found = settings.load()
-    progress = _Progress()
+    span = Span.holding(rollup, days[0], days[-1])
+    progress = _Progress(command.watch if command else lambda _: None)
     take_up(context, warehouse)
     try:
-        adapter = readiness.require(warehouse, found)
-        rollup.ensure_partitions(warehouse, windows[0], windows[-1])
-        version = readiness.code_version(rollup.code_version, adapter)
-        with _recorded(context, warehouse, rollup, windows, version) as held:
-            _compute(warehouse, rollup, windows, progress, held, context.run.run_id)
+        with _recorded(context, warehouse, span, command) as held:
+            span.ensure_partitions(warehouse)
+            _compute(warehouse, span, progress, held, context.run.run_id)
     except Refusal as refusal:
         report(context.instance, progress.done.values())
         raise dg.Failure(str(refusal), allow_retries=False) from None
@@ -102,51 +112,40 @@ def unfinished(instance: dg.DagsterInstance) -> Sequence[dg.DagsterRun]:
 
 @contextmanager
 def _recorded(
-    context: dg.AssetExecutionContext,
-    warehouse: Warehouse,
-    rollup: Rollup,
-    windows: Sequence[Window],
-    code_version: str,
+    context: dg.AssetExecutionContext, warehouse: Warehouse, span: Span, command: Command | None
 ) -> Iterator[Held | None]:
     """The backfill that this run is part of: its command's, else its own; a single partition has none."""
-    tags = context.run.tags
-    if warehouse.errand:
-        warehouse.errand.held.join(context.run.run_id)
-        yield warehouse.errand.held
+    run_id, tags = context.run.run_id, context.run.tags
+    if command:  # which has looked whether everything is ready
+        command.held.join(run_id)
+        yield command.held
         return
+    adapter = readiness.require(warehouse, settings.load())
     if RANGE_TAG not in tags:
         yield None
         return
-    asked = Asked((rollup.name,), windows[0].start.date(), windows[-1].last_day, code_version, len(windows))
+    asked = span.asked(readiness.code_version(span.rollup.code_version, adapter))
     known = tags.get(BACKFILL_TAG, "")
     with backfills.held(
-        warehouse, asked, run_id=context.run.run_id, root_run_id=tags.get(ROOT_RUN_TAG),
+        warehouse, asked, run_id=run_id, root_run_id=tags.get(ROOT_RUN_TAG),
         backfill_id=int(known) if re.fullmatch("[0-9]{1,9}", known) else None,
     ) as held:  # fmt: skip
-        context.instance.add_run_tags(context.run.run_id, {BACKFILL_TAG: str(held.id)})
+        context.instance.add_run_tags(run_id, {BACKFILL_TAG: str(held.id)})
         yield held
 
 
-def _compute(
-    warehouse: Warehouse,
-    rollup: Rollup,
-    windows: Sequence[Window],
-    progress: _Progress,
-    held: Held | None,
-    run_id: str,
-) -> None:
+def _compute(warehouse: Warehouse, span: Span, progress: _Progress, held: Held | None, run_id: str) -> None:
     """Every period that no earlier run of the same backfill has finished."""
-    kept = _kept(warehouse, rollup, windows, held) if held else {}
-    for window in kept:
-        _note(warehouse, progress, kept[window])
-    rest = [window for window in windows if window not in kept]
-    for ended in ranges.run(
-        rest, lambda window: rollup.compute(warehouse, window, run_id), connections=warehouse.connections
-    ):
+    kept = _kept(warehouse, span, held) if held else {}
+    for outcome in kept.values():
+        progress.add(outcome)
+    rest = [window for window in span.windows if window not in kept]
+    compute = partial(span.rollup.compute, warehouse, run_id=run_id)
+    for ended in ranges.run(rest, compute, connections=warehouse.connections):
         if isinstance(ended, Failed):
             progress.failed.append(ended)
         else:
-            _note(warehouse, progress, ended.result)
+            progress.add(ended.result)
         if held:
             held.require_session()
     _require_usable(progress.failed)
@@ -161,25 +160,17 @@ def _require_usable(failed: Sequence[Failed]) -> None:
             raise each.refusal
 
 
-def _kept(
-    warehouse: Warehouse, rollup: Rollup, windows: Sequence[Window], held: Held
-) -> Mapping[Window, Outcome]:
-    whole = Window(windows[0].start, windows[-1].end)
+def _kept(warehouse: Warehouse, span: Span, held: Held) -> Mapping[Window, Outcome]:
+    """What earlier runs of the backfill have finished, oldest first."""
+    rollup = span.rollup
     with warehouse.begin(Role.WRITER) as connection:
         found = ledger.finished(
-            connection, rollup.name, whole, run_ids=held.run_ids, code_version=rollup.code_version
+            connection, rollup.name, span.whole, run_ids=held.run_ids, code_version=rollup.code_version
         )
-    return {window: _as_it_stands(rollup, window, found[window]) for window in sorted(found)}
-
-
-def _as_it_stands(rollup: Rollup, window: Window, entry: Entry) -> Outcome:
-    return Outcome(rollup, window, "computed", entry, entry.totals, 0, 0, 0, 0.0, is_kept=True)
-
-
-def _note(warehouse: Warehouse, progress: _Progress, outcome: Outcome) -> None:
-    progress.done[partitions.key(outcome.rollup.grain, outcome.window)] = outcome
-    if warehouse.errand:
-        warehouse.errand.watch(outcome)
+    return {
+        window: Outcome(rollup, window, "computed", entry, entry.totals, 0, 0, 0, 0.0, is_kept=True)
+        for window, entry in sorted(found.items())
+    }
 
 
 def days_of(context: dg.AssetExecutionContext) -> Sequence[date]:

@@ -21,7 +21,6 @@ from usage_pipeline.warehouse.poolers import Mode
 from usage_pipeline.warehouse.roles import Role
 
 if TYPE_CHECKING:
-    from usage_pipeline.warehouse.errand import Errand
     from usage_pipeline.warehouse.presence import Presence
 
 OLDEST_SERVER: Final = 15
@@ -50,7 +49,6 @@ class Warehouse:
         self._patience_seconds = patience_seconds  # in which a server must answer
         self._read_only = read_only  # every transaction says so to the server, which holds us to it
         self._engines: dict[Role, Engine] = {}
-        self.errand: Errand | None = None  # of the command that works in this process, if one does
         self.presence: Presence | None = None  # of this process, once it works on a run
         self._pooler: Mode | None = None  # what it is has to be found out, by a second session
 

@@ -5,14 +5,13 @@ from datetime import date
 
 import dagster as dg
 
-from usage_pipeline.families.tokens import TOKENS
 from usage_pipeline.rollups import assets, check_runs, checks, session_totals_asset
 from usage_pipeline.rollups.rollup import ROLLUPS
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline_tests.conftest import START
 
-tokens_daily, *_ = assets.of_family(TOKENS, START)
+tokens_daily, *_ = assets.assets(START)
 tokens_daily_checks = check_runs.of_asset(ROLLUPS["tokens_daily"], checks.of(ROLLUPS["tokens_daily"]))
 session_totals = session_totals_asset.session_totals(START)
 

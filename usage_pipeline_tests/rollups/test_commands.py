@@ -9,19 +9,20 @@ import dagster as dg
 import psycopg
 import pytest
 
-from usage_pipeline.definitions import defs
 from usage_pipeline.periods import partitions
 from usage_pipeline.periods.calendar import Grain
-from usage_pipeline.rollups import runs
+from usage_pipeline.rollups import assets, runs
 from usage_pipeline.rollups.rollup import ROLLUPS, Outcome, Span
-from usage_pipeline.warehouse import backfills, errand
+from usage_pipeline.rollups.runs import Command
+from usage_pipeline.warehouse import backfills
 from usage_pipeline.warehouse.backfills import Asked, Held
 from usage_pipeline.warehouse.connections import Warehouse, driver
-from usage_pipeline.warehouse.errand import Errand
 from usage_pipeline.warehouse.failures import ConnectionLost
 from usage_pipeline.warehouse.roles import Role
+from usage_pipeline_tests.conftest import START
 from usage_pipeline_tests.factories import NOON, Chat, tokens_of
 
+pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
 FIRST = NOON.date() - timedelta(days=NOON.weekday())
 LAST = FIRST + timedelta(days=13)
 SPANS = [Span.holding(ROLLUPS[name], FIRST, LAST) for name in ("tokens_daily", "tokens_weekly")]
@@ -29,10 +30,10 @@ IDS = tuple(str(UUID(int=number)) for number in range(1, 5))
 ASKED = Asked(tuple(span.rollup.name for span in SPANS), FIRST, LAST, "1", 16)
 
 
-def materialize(warehouse: Warehouse, span: Span, run_id: str) -> None:
+def materialize(warehouse: Warehouse, span: Span, run_id: str, command: Command) -> None:
     """One Dagster run over a span."""
-    first, last = (partitions.key(span.rollup.grain, span.windows[place]) for place in (0, -1))
-    ours = dg.Definitions(defs.assets, resources={"warehouse": warehouse})
+    first, last = partitions.ends(span.rollup.grain, span.windows)
+    ours = dg.Definitions(assets.assets(START, command), resources={"warehouse": warehouse})
     with dg.DagsterInstance.ephemeral() as instance:
         ours.resolve_implicit_global_asset_job_def().execute_in_process(
             instance=instance,
@@ -42,7 +43,7 @@ def materialize(warehouse: Warehouse, span: Span, run_id: str) -> None:
         )
 
 
-def command(warehouse: Warehouse, *run_ids: str, backfill_id: int | None = None) -> list[Outcome]:
+def run(warehouse: Warehouse, *run_ids: str, backfill_id: int | None = None) -> list[Outcome]:
     """Days, then weeks, in one record; what each period said. It is broken off before it ends."""
     outcomes: list[Outcome] = []
     with (
@@ -50,12 +51,11 @@ def command(warehouse: Warehouse, *run_ids: str, backfill_id: int | None = None)
         backfills.held(
             warehouse, ASKED, run_id=run_ids[0], root_run_id=None, backfill_id=backfill_id
         ) as held,
-        errand.on(warehouse, Errand(held, outcomes.append)),
     ):
+        command = Command(held, outcomes.append)
         for run_id, span in zip(run_ids, SPANS, strict=True):
-            materialize(warehouse, span, run_id)
+            materialize(warehouse, span, run_id, command)
         raise KeyboardInterrupt
-    assert warehouse.errand is None
     return outcomes
 
 
@@ -68,20 +68,20 @@ def the_only_one(warehouse: Warehouse) -> backfills.Backfill:
 def test_runs_of_a_command_are_one_backfill(chat: Chat, warehouse: Warehouse) -> None:
     """With a record a run, the same command would find none of its own and begin anew."""
     chat.answer()
-    assert [each.said for each in command(warehouse, *IDS[:2])] == ["computed"] * 16
+    assert [each.said for each in run(warehouse, *IDS[:2])] == ["computed"] * 16
     found = the_only_one(warehouse)
     assert (found.run_ids, found.state, found.finished_count) == (IDS[:2], "interrupted", 16)
-    again = command(warehouse, *IDS[2:], backfill_id=found.id)
+    again = run(warehouse, *IDS[2:], backfill_id=found.id)
     assert [each.is_kept for each in again] == [True] * 16
     assert the_only_one(warehouse).run_ids == IDS
 
 
 def test_a_week_is_not_finished_when_its_days_have_changed(chat: Chat, warehouse: Warehouse) -> None:
     """Somebody computed a day between the two commands: the week that was made before lacks its answers."""
-    command(warehouse, *IDS[:2])
+    run(warehouse, *IDS[:2])
     chat.answer()
     tokens_of(Grain.DAILY).compute(warehouse, SPANS[0].windows[NOON.weekday()], "another")
-    again = command(warehouse, *IDS[2:], backfill_id=the_only_one(warehouse).id)
+    again = run(warehouse, *IDS[2:], backfill_id=the_only_one(warehouse).id)
     fresh = [each for each in again if not each.is_kept]
     assert [(each.rollup.name, each.entry.totals["message_count"]) for each in fresh] == [
         ("tokens_daily", 1),
