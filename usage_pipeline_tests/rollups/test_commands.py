@@ -22,7 +22,6 @@ from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.conftest import START
 from usage_pipeline_tests.factories import NOON, Chat, tokens_of
 
-pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
 FIRST = NOON.date() - timedelta(days=NOON.weekday())
 LAST = FIRST + timedelta(days=13)
 SPANS = [Span.holding(ROLLUPS[name], FIRST, LAST) for name in ("tokens_daily", "tokens_weekly")]

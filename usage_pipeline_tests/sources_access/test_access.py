@@ -351,7 +351,6 @@ def test_a_chosen_adapter_is_not_detected(bare_warehouse: Warehouse) -> None:
             access.require_tables(connection, adapter)
 
 
-@pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
 def test_a_run_of_a_hidden_source_fails_and_stores_nothing(
     chat: Chat, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -28,7 +28,6 @@ from usage_pipeline_tests.conftest import cloned
 from usage_pipeline_tests.factories import NOON, Chat
 from usage_pipeline_tests.verbs import Verbs
 
-pytestmark = pytest.mark.filterwarnings("ignore::dagster.BetaWarning")
 DAY: Final = NOON.date()
 NAME: Final = "Ada Lovelace"
 RECREATED: Final = """
