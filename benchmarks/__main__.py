@@ -13,10 +13,12 @@ from benchmarks import stage as stages
 from benchmarks.bench import Bench
 from benchmarks.report import document, page, table
 from benchmarks.rows import Row
+from benchmarks.versions.compare import compare
 from benchmarks.works import QUICK, WORKS
 from usage_pipeline.cli import program, stack
 from usage_pipeline.refusals import REFUSED, Refusal
 from usage_pipeline.warehouse import failures
+from usage_pipeline_tests.servers import PROGRAMS
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
@@ -26,14 +28,24 @@ from usage_pipeline.warehouse import failures
 )
 @click.option("--json", "as_json", is_flag=True, help="The table as one JSON document.")
 @click.option(
+    "--against", metavar="REVISION", help="Instead: the engine of this checkout beside an older one."
+)
+@click.option("--postgres", type=click.Choice(list(PROGRAMS)), default="18", help="The server of --against.")
+@click.option(
     "--page", "only_page", is_flag=True, help="Measure nothing; make the page of docs/speed.json anew."
 )
-def bench(quick: bool, only: tuple[str, ...], as_json: bool, only_page: bool) -> None:
+def bench(
+    quick: bool, only: tuple[str, ...], as_json: bool, against: str | None, postgres: str, only_page: bool
+) -> None:
     """Measure this checkout side by side with what one would use instead.
 
     The data are made once, below `.usage/bench` (as root below `/var/lib`), and kept. Every side's rows are
     compared before a time is told. All of it at once also writes docs/speed.md, its chart and its numbers.
     """
+    if against:
+        for line in compare(against, postgres):
+            click.echo(line)
+        return
     if only_page:
         if quick or only or as_json:
             raise click.UsageError("--page stands alone")
