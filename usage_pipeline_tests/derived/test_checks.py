@@ -1,5 +1,6 @@
 """The check of the ladder: each rung is what lies below it, user by user, or it is said why not."""
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Final
 from uuid import UUID, uuid4
@@ -10,6 +11,8 @@ import pytest
 
 from usage_pipeline.periods.calendar import Grain
 from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.embedded import Server
+from usage_pipeline_tests.conftest import cloned
 from usage_pipeline_tests.factories import Chat
 from usage_pipeline_tests.rollups.checking import (
     alter_ledger,
@@ -20,7 +23,7 @@ from usage_pipeline_tests.rollups.checking import (
     obey,
     said,
 )  # fmt: skip
-from usage_pipeline_tests.serving.history import START, History, prune_days
+from usage_pipeline_tests.serving.history import START, History, made_once, prune_days
 
 TODAY: Final = date(2026, 1, 26)
 WEEK: Final = date(2026, 1, 12)
@@ -30,18 +33,33 @@ ALL: Final = {"tokens_weekly": "2025-12-29", "tokens_monthly": "2025-12-01", "to
 """Each rung, and its period that holds the old day."""
 
 
-@pytest.fixture
-def history(chat: Chat, warehouse: Warehouse) -> History:
+def fill(found: History) -> None:
     """Two users with an answer every day, Ada in one conversation and Grace in another one each day."""
-    chat.connection.execute("insert into auth.users (id) select unnest(%s::uuid[])", [[ADA, GRACE, OTHER]])
-    found = History(chat, warehouse)
+    users = [[ADA, GRACE, OTHER]]
+    found.chat.connection.execute("insert into auth.users (id) select unnest(%s::uuid[])", users)
     found.clock(TODAY)
     every = [START + timedelta(days=number) for number in range((TODAY - START).days + 1)]
     found.answers(every, user=ADA, conversation=uuid4())
     for day in every:
         found.answers([day], user=GRACE)
     found.compute_all(TODAY)
-    return found
+
+
+@pytest.fixture(scope="module")
+def filled(server: Server) -> Iterator[str]:
+    with made_once(server, fill) as name:
+        yield name
+
+
+@pytest.fixture
+def database(server: Server, filled: str) -> Iterator[str]:
+    with cloned(server, filled) as name:
+        yield name
+
+
+@pytest.fixture
+def history(chat: Chat, warehouse: Warehouse) -> History:
+    return History(chat, warehouse)
 
 
 FAULTS: Final = {

@@ -1,6 +1,6 @@
 """Each check is red of the very fault it is for, names period, numbers and command, and else says nothing."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -19,6 +19,7 @@ from usage_pipeline.warehouse import statements
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
+from usage_pipeline_tests.conftest import TEMPLATE, cloned
 from usage_pipeline_tests.factories import Chat, set_policy
 from usage_pipeline_tests.rollups.checking import (
     CHECKS,
@@ -34,7 +35,7 @@ from usage_pipeline_tests.rollups.checking import (
     tags,
 )  # fmt: skip
 from usage_pipeline_tests.rollups.launching import tokens_daily, tokens_daily_checks
-from usage_pipeline_tests.serving.history import START, History, prune_days
+from usage_pipeline_tests.serving.history import START, History, made_once, prune_days
 
 DAY: Final = date(2026, 1, 10)
 TODAY: Final = date(2026, 1, 26)
@@ -49,16 +50,32 @@ def days(first: date, last: date) -> list[date]:
     return [first + timedelta(days=number) for number in range((last - first).days + 1)]
 
 
-@pytest.fixture
-def history(chat: Chat, warehouse: Warehouse) -> History:
+def fill(found: History) -> None:
     """An answer of Ada's and one of nobody's every day, at nine; days up to 18 January are sealed."""
-    chat.connection.execute("insert into auth.users (id) values (%s)", [ADA])
-    found = History(chat, warehouse)
+    found.chat.connection.execute("insert into auth.users (id) values (%s)", [ADA])
     found.clock(TODAY)
     found.answers(days(START, TODAY), user=ADA)
     found.answers(days(START, TODAY))
     found.compute(Grain.DAILY, START, TODAY)
-    return found
+
+
+@pytest.fixture(scope="module")
+def filled(server: Server) -> Iterator[str]:
+    with made_once(server, fill) as name:
+        yield name
+
+
+@pytest.fixture
+def database(server: Server, request: pytest.FixtureRequest) -> Iterator[str]:
+    """That of the history, where a test has one."""
+    template = request.getfixturevalue("filled") if "history" in request.fixturenames else TEMPLATE
+    with cloned(server, template) as name:
+        yield name
+
+
+@pytest.fixture
+def history(chat: Chat, warehouse: Warehouse) -> History:
+    return History(chat, warehouse)
 
 
 OF_ADA, OF_NOBODY = (f" where user_id = '{user}'" for user in (ADA, NOBODY))

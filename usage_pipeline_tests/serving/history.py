@@ -1,6 +1,7 @@
 """A small history, computed by the rollups themselves at every grain."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -10,8 +11,11 @@ import psycopg
 
 from usage_pipeline.periods.calendar import Grain, windows
 from usage_pipeline.rollups.rollup import Outcome
+from usage_pipeline.warehouse import embedded
 from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
+from usage_pipeline_tests.conftest import TEMPLATE, cloned
 from usage_pipeline_tests.factories import BY_GRAIN, Chat, set_clock, set_policy
 
 ROLLUPS: Final = BY_GRAIN
@@ -51,6 +55,17 @@ class History:
         """Every period of every grain from the first day on."""
         for grain in ROLLUPS:
             self.compute(grain, START, last)
+
+
+@contextmanager
+def made_once(server: Server, make: Callable[[History], None]) -> Iterator[str]:
+    """A database with a history that many tests clone."""
+    with cloned(server, TEMPLATE) as name:
+        warehouse = Warehouse(server.url(name))
+        with server.connect(name, embedded.LOGIN) as connection:
+            make(History(Chat(connection), warehouse))
+        warehouse.dispose()
+        yield name
 
 
 def prune_days(connection: psycopg.Connection, first: date, last: date) -> None:
