@@ -3,7 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 
 from usage_pipeline_tests.servers import LOOPBACK
@@ -40,7 +40,8 @@ async def _between(
     port: int, delay: float, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
     there, back = await asyncio.open_connection(LOOPBACK, port)
-    await asyncio.gather(_carry(reader, back, delay), _carry(there, writer, delay))
+    with suppress(asyncio.CancelledError):
+        await asyncio.gather(_carry(reader, back, delay), _carry(there, writer, delay))
 
 
 async def _carry(source: asyncio.StreamReader, target: asyncio.StreamWriter, delay: float) -> None:

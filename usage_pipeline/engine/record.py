@@ -4,6 +4,7 @@ In the same statement a new seal would make the guards refuse the rows.
 """
 
 from dataclasses import replace
+from functools import cache
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -92,5 +93,16 @@ def record(
         values["below"] = {f"{starts:%Y-%m-%d}": checksum for starts, checksum in plan.below.items()}
     if plan.seals:
         values["sealed_at"] = facts.clock
-    row = (LEDGER.c.rollup == grain.name, LEDGER.c.period_start == window.start)
-    connection.execute(sa.update(LEDGER).where(*row).values(values))
+    binds = {f"new_{name}": value for name, value in values.items()}
+    row = {"of_rollup": grain.name, "of_period": window.start}
+    connection.execute(_update(tuple(values)), {**binds, **row})
+
+
+@cache
+def _update(columns: tuple[str, ...]) -> sa.Update:
+    """The statement that sets these; composed once, as composing takes longer than executing."""
+    is_row = (
+        LEDGER.c.rollup == sa.bindparam("of_rollup"),
+        LEDGER.c.period_start == sa.bindparam("of_period"),
+    )
+    return sa.update(LEDGER).where(*is_row).values({name: sa.bindparam(f"new_{name}") for name in columns})
