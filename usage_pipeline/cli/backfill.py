@@ -51,8 +51,8 @@ def backfill(
 ) -> None:  # fmt: skip
     """Compute a range again from the source; nothing changes where nothing differs.
 
-    ASSET is tokens_daily, tokens_weekly, tokens_monthly or tokens_yearly; several run one after the other,
-    the finest first, and `all` means them all. Each day stands for the week, month or year that holds it.
+    ASSET is named as on Dagster's page (tokens_daily, tokens_weekly …); several run one after the other, the
+    finest first, and `all` means them all. Each day stands for the week, month or year that holds it.
     A backfill that was interrupted goes on where it broke off when the same command is given again.
     """
     if listed:

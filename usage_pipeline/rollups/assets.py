@@ -1,6 +1,7 @@
 """The assets: one for each grain of each family, from one factory."""
 
 from datetime import date
+from typing import Final
 
 import dagster as dg
 
@@ -12,7 +13,7 @@ from usage_pipeline.rollups.runs import Command
 from usage_pipeline.sources import specs
 from usage_pipeline.warehouse.connections import Warehouse
 
-_PERIODS = {
+_PERIODS: Final = {
     Grain.DAILY: "UTC day",
     Grain.WEEKLY: "ISO week (from Monday, UTC)",
     Grain.MONTHLY: "UTC month",
