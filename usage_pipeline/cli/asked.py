@@ -32,7 +32,7 @@ def rollup(name: str) -> "Rollup":
 
     if name not in ROLLUPS:
         raise Refusal(
-            f"there is no asset `{name}` that seals",
+            f"there is no asset `{name}`",
             why=f"known are: {', '.join(ROLLUPS)}",
             fix="correct the name",
             exit_code=USAGE,

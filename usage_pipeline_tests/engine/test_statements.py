@@ -18,6 +18,13 @@ def test_the_statements_of_an_asset_are_those_that_were_read(verbs: Verbs, asset
     assert verbs("sql", asset).out == (SNAPSHOTS / f"{asset}.sql").read_text(encoding="utf-8")
 
 
+def test_an_asset_that_does_not_exist_is_one_line(verbs: Verbs) -> None:
+    done = verbs("sql", "tokens_hourly")
+    assert (done.code, len(done.said.splitlines())) == (2, 1)
+    assert "there is no asset `tokens_hourly`" in done.said
+    assert "tokens_daily, tokens_weekly, tokens_monthly, tokens_yearly" in done.said
+
+
 def test_years_differ_from_weeks_by_their_names() -> None:
     """So they need no snapshot of their own."""
     weekly, yearly = (
