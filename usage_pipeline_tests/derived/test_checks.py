@@ -69,6 +69,7 @@ FAULTS: Final = {
     f"total_tokens = case when user_id = '{ADA}' then 106 else 105 end": "1 rows differ",
     f"total_prompt_tokens = case when user_id = '{ADA}' then 0 else total_prompt_tokens end": "1 rows differ",
     "unmetered_message_count = 1": "2 rows differ",
+    f"last_activity = last_activity - interval '1 s' where user_id = '{ADA}'": "1 rows differ",
     f"conversation_count = case when user_id = '{ADA}' then 0 else 7 end": "1 rows differ",
     f"conversation_count = case when user_id = '{ADA}' then 1 else 8 end": "9 conversations, 210 tokens",
     f"user_id = case when user_id = '{ADA}' then '{OTHER}' else user_id end": "2 rows differ",

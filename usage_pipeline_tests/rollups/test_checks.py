@@ -96,6 +96,7 @@ FAULTS: Final = (
     (alter_ledger, UNMETERED, "1 of 2 messages in the source are unmetered; stored are 0"),
     (alter_ledger, REFUSED, "1 of 2 messages in the source are refused; stored are 0"),
     (alter_rows, f"total_tokens = 16{OF_NOBODY}", "31 tokens are stored, its last run left 30"),
+    (alter_rows, f"total_prompt_tokens = 11{OF_NOBODY}", "21 prompt tokens are stored, its last run left 20"),
 )
 
 
