@@ -1,5 +1,5 @@
-"""Derived: one grain → the next, as a ladder written down as data; weeks, months and years of tokens.
+"""Derived: which periods are due, and what a person asks of periods outside of a run.
 
-A period is computed from all the periods below it or not at all, and from raw rows, by the rollup's own
-statement, where those are gone. It may never hold a copy of itself per grain.
+A sealed period is restated and the periods above it follow; one unit is brought up to date at every grain. The
+ladder of grains is data (`families`); nothing here holds a copy of itself per grain.
 """
