@@ -9,8 +9,8 @@ The map of the house, left to right; a room imports its own files and those to i
     families    what a family of rollups is, as data: tables, measures, grains
     sources     adapters: an application's tables as our contract
     engine      the run of one period of any family: its rules, and its one statement
-    rollups     source rows -> one day of aggregates; the run of a period of any grain
-    derived     days -> weeks and months -> years, as a ladder; what is due
+    rollups     the runs of every family in Dagster: assets, checks, ranges, their records
+    derived     what is due; periods restated or brought up to date outside of a run
     serving     aggregates -> the people who read them
     automation  what happens unattended, on one page
     definitions everything Dagster knows, by name
