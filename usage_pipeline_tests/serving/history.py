@@ -1,9 +1,10 @@
 """A small history, computed by the rollups themselves at every grain."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -57,6 +58,10 @@ class History:
             self.compute(grain, START, last)
 
 
+Templates = Callable[[Callable[[History], None]], str]
+"""The database with the history that a function makes."""
+
+
 @contextmanager
 def made_once(server: Server, make: Callable[[History], None]) -> Iterator[str]:
     """A database with a history that many tests clone."""
@@ -66,6 +71,13 @@ def made_once(server: Server, make: Callable[[History], None]) -> Iterator[str]:
             make(History(Chat(connection), warehouse))
         warehouse.dispose()
         yield name
+
+
+@contextmanager
+def made_once_each(server: Server) -> Iterator[Templates]:
+    """A database for each history that is asked for."""
+    with ExitStack() as stack:
+        yield cache(lambda make: stack.enter_context(made_once(server, make)))
 
 
 def prune_days(connection: psycopg.Connection, first: date, last: date) -> None:
