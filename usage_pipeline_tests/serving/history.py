@@ -12,11 +12,10 @@ import psycopg
 
 from usage_pipeline.periods.calendar import Grain, windows
 from usage_pipeline.rollups.rollup import Outcome
-from usage_pipeline.warehouse import embedded
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
-from usage_pipeline_tests.conftest import TEMPLATE, cloned
+from usage_pipeline_tests.conftest import filled
 from usage_pipeline_tests.factories import BY_GRAIN, Chat, set_clock, set_policy
 
 ROLLUPS: Final = BY_GRAIN
@@ -65,11 +64,7 @@ Templates = Callable[[Callable[[History], None]], str]
 @contextmanager
 def made_once(server: Server, make: Callable[[History], None]) -> Iterator[str]:
     """A database with a history that many tests clone."""
-    with cloned(server, TEMPLATE) as name:
-        warehouse = Warehouse(server.url(name))
-        with server.connect(name, embedded.LOGIN) as connection:
-            make(History(Chat(connection), warehouse))
-        warehouse.dispose()
+    with filled(server, lambda chat, warehouse: make(History(chat, warehouse))) as name:
         yield name
 
 
