@@ -2,7 +2,7 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
 from itertools import count
@@ -137,6 +137,17 @@ def cloned(server: Server, template: str) -> Iterator[str]:
         embedded.create_database(connection, name, owner=embedded.LOGIN, template=template)
     yield name
     drop_database(server, name)
+
+
+@contextmanager
+def filled(server: Server, fill: Callable[[Chat, Warehouse], object]) -> Iterator[str]:
+    """A database with what a function puts into it once, for many tests to clone."""
+    with cloned(server, TEMPLATE) as name:
+        warehouse = Warehouse(server.url(name))
+        with server.connect(name, embedded.LOGIN) as connection:
+            fill(Chat(connection), warehouse)
+        warehouse.dispose()
+        yield name
 
 
 def ensure_template(server: Server) -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -21,12 +21,13 @@ from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests import stack
-from usage_pipeline_tests.conftest import TEMPLATE, cloned
+from usage_pipeline_tests.conftest import TEMPLATE, cloned, filled
 from usage_pipeline_tests.factories import Chat, set_clock, set_policy, tokens_of
 from usage_pipeline_tests.stack import Checkout, Done
 from usage_pipeline_tests.verbs import Verbs
 
 START, DAY = date(2026, 1, 1), date(2026, 1, 10)
+CONVERSATION = uuid4()
 pytestmark = pytest.mark.once
 GRAINS = (Grain.DAILY, Grain.WEEKLY, Grain.MONTHLY, Grain.YEARLY)
 Type = Callable[..., Done]
@@ -46,35 +47,58 @@ def compute(warehouse: Warehouse, last: date, grains: tuple[Grain, ...] = GRAINS
 
 
 @pytest.fixture
-def clock(chat: Chat, warehouse: Warehouse) -> Callable[[date], None]:
-    """What day it is by the database."""
-    with warehouse.begin(Role.WRITER) as connection:
-        set_policy(connection, first_day=START, grace_days=7)
-    return lambda day: set_clock(chat.connection, at(day, 12))
-
-
-@pytest.fixture
 def typed(verbs: Verbs, server: Server, database: str) -> Type:
     """A verb on this test's database."""
     url = server.url(database).set(drivername="postgresql").render_as_string()
     return lambda *words: verbs(*words, USAGE_DATABASE_URL=url, USAGE_START=START.isoformat())
 
 
-@pytest.fixture
-def ada(chat: Chat) -> UUID:
-    """Two answers on a day, and one on the day after."""
-    found = chat.user("Ada Lovelace")
-    session = chat.session(user_id=found)
+def answer(chat: Chat, warehouse: Warehouse) -> None:
+    """Two answers of Ada's on a day, and one on the day after."""
+    with warehouse.begin(Role.WRITER) as connection:
+        set_policy(connection, first_day=START, grace_days=7)
+    session = chat.session(user_id=chat.user("Ada Lovelace"), conversation_id=CONVERSATION)
     for day, hour in ((DAY, 9), (DAY, 15), (date(2026, 1, 11), 9)):
         chat.answer(at=at(day, hour), conversation_id=session.conversation_id)
-    return found
+
+
+def answer_and_seal(chat: Chat, warehouse: Warehouse) -> None:
+    """The days up to 18 January are sealed, the week of Ada's too; the month and the year are open."""
+    answer(chat, warehouse)
+    set_clock(chat.connection, at(date(2026, 1, 26), 12))
+    compute(warehouse, date(2026, 1, 26))
+
+
+@pytest.fixture(scope="module")
+def answered(server: Server) -> Iterator[str]:
+    with filled(server, answer) as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def sealed(server: Server) -> Iterator[str]:
+    with filled(server, answer_and_seal) as name:
+        yield name
 
 
 @pytest.fixture
-def sealed(chat: Chat, warehouse: Warehouse, clock: Callable[[date], None], ada: UUID) -> None:
-    """The days up to 18 January are sealed, the week of Ada's too; the month and the year are open."""
-    clock(date(2026, 1, 26))
-    compute(warehouse, date(2026, 1, 26))
+def database(server: Server, request: pytest.FixtureRequest) -> Iterator[str]:
+    """With Ada's answers; sealed where a test uses what is."""
+    template = request.getfixturevalue("sealed" if "sealed" in request.fixturenames else "answered")
+    with cloned(server, template) as name:
+        yield name
+
+
+@pytest.fixture
+def clock(chat: Chat) -> Callable[[date], None]:
+    """What day it is by the database."""
+    return lambda day: set_clock(chat.connection, at(day, 12))
+
+
+@pytest.fixture
+def ada(chat: Chat) -> UUID:
+    (found,) = chat.connection.execute("select id from auth.users").fetchall()
+    return UUID(str(found[0]))
 
 
 @pytest.fixture
@@ -197,8 +221,7 @@ def test_ids_and_numbers_of_what_changed_stay_whole(
 @pytest.mark.usefixtures("sealed")
 def test_a_loss_without_tokens_is_a_loss(chat: Chat, typed: Type) -> None:
     """An answer that reported nothing was an answer: it must not go unasked."""
-    conversation_id = chat.sessions[0].conversation_id
-    chat.answer({}, at=at(DAY, 20), conversation_id=conversation_id)
+    chat.answer({}, at=at(DAY, 20), conversation_id=CONVERSATION)
     assert typed(*RESTATE, "--reason", "late").code == 0
     chat.connection.execute("delete from public.chat_messages_v2 where created_at = %s", [at(DAY, 20)])
     planned = typed(*RESTATE, "--accept-loss", "--reason", "x", "--dry-run")
@@ -355,8 +378,7 @@ def test_recalc_at_every_grain(chat: Chat, ada: UUID, typed: Type, reading: psyc
     assert "partial" not in {name for grain in GRAINS for name in state(reading, f"tokens_{grain}")}
 
 
-@pytest.mark.usefixtures("clock")
-def test_recalc_of_nothing_says_why(typed: Type, ada: UUID) -> None:
+def test_recalc_of_nothing_says_why(typed: Type) -> None:
     refused(
         typed("recalc", "--user", "Nobody", "--from", "2026-01-20", "--to", "2026-01-20"),
         2,
@@ -370,7 +392,7 @@ def test_recalc_of_nothing_says_why(typed: Type, ada: UUID) -> None:
 
 
 def test_what_was_never_computed_is_named_with_a_range_that_backfill_takes(
-    chat: Chat, ada: UUID, typed: Type, warehouse: Warehouse, clock: Callable[[date], None]
+    typed: Type, warehouse: Warehouse, clock: Callable[[date], None]
 ) -> None:
     """The first week begins before the first day and the year ends after today; their days may be missing."""
     clock(date(2026, 1, 5))
@@ -420,7 +442,7 @@ def declare_in_haste(warehouse: Warehouse) -> None:
         horizon.declare(connection, "tokens", at(DAY))
 
 
-@pytest.mark.usefixtures("sealed", "ada")
+@pytest.mark.usefixtures("sealed")
 def test_a_week_made_from_days_is_not_said_to_be_restated_for_one_user(typed: Type) -> None:
     """Everybody's rows follow their days: the plan must not promise that the others stay."""
     words = ("--from", "2026-01-10", "--to", "2026-01-10", "--user", "Ada", "--reason", "x", "--dry-run")
@@ -432,10 +454,9 @@ def test_a_week_made_from_days_is_not_said_to_be_restated_for_one_user(typed: Ty
 
 
 def test_the_horizon_asks_about_a_day_that_was_read_in_part(
-    chat: Chat, warehouse: Warehouse, clock: Callable[[date], None], ada: UUID, typed: Type
+    chat: Chat, warehouse: Warehouse, clock: Callable[[date], None], typed: Type
 ) -> None:
     """It would seal as it stands, and what came after the last run of the day be lost without a word."""
-    assert ada
     set_clock(chat.connection, at(DAY, 12))
     compute(warehouse, DAY, (Grain.DAILY,))
     clock(date(2026, 1, 26))
@@ -459,7 +480,6 @@ def test_the_last_day_of_all_is_no_traceback(typed: Type, words: tuple[str, ...]
     refused(typed(*words), 2, "give a day before 9999")
 
 
-@pytest.mark.usefixtures("clock")
 def test_the_horizon_waits_for_the_runs_at_work(
     warehouse: Warehouse, server: Server, database: str, typed: Type
 ) -> None:

@@ -4,6 +4,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
+from typing import Final
 from uuid import uuid4
 
 import click
@@ -16,25 +17,96 @@ from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.cli.test_poor_databases import url_of
+from usage_pipeline_tests.conftest import TEMPLATE, cloned
 from usage_pipeline_tests.factories import Chat, set_policy
-from usage_pipeline_tests.serving.history import START, History, prune_days
+from usage_pipeline_tests.serving.history import START, History, Templates, made_once_each, prune_days
 from usage_pipeline_tests.stack import Done
 from usage_pipeline_tests.verbs import Verbs
 
 pytestmark = pytest.mark.once
 TODAY = date(2026, 1, 14)
+APRIL = date(2026, 4, 3)
+UNNAMED = [uuid4() for _ in range(3)]
 Ask = Callable[..., Done]
 
 
-@pytest.fixture
-def history(chat: Chat, warehouse: Warehouse) -> History:
+def answered(found: History) -> None:
     """Ada and Grace around New Year; nothing is computed yet."""
-    found = History(chat, warehouse)
     found.clock(TODAY)
-    ada, grace = chat.user("Ada"), chat.user("Grace")
+    ada, grace = found.chat.user("Ada"), found.chat.user("Grace")
     found.answers([date(2025, 12, 30), date(2026, 1, 2), date(2026, 1, 6), TODAY], user=ada)
     found.answers([date(2026, 1, 6), date(2026, 1, 7), date(2026, 1, 8)], user=grace)
-    return found
+
+
+def all_computed(found: History) -> None:
+    answered(found)
+    found.clock(date(2026, 1, 12), 0)
+    found.compute_all(date(2026, 1, 11))
+
+
+def computed_today(found: History) -> None:
+    answered(found)
+    found.compute_all(TODAY)
+
+
+def computed_in_april(found: History) -> None:
+    answered(found)
+    found.clock(APRIL)
+    found.compute_all(APRIL)
+
+
+def of_many(found: History) -> None:
+    """53 users with a day each, the first the biggest; Ada and Grace, and what belongs to nobody."""
+    answered(found)
+    for number in range(53):
+        user = found.chat.user(f"User {number:02}")
+        found.answers([date(2026, 1, 5)] * (60 - number), user=user)
+    found.answers([date(2026, 1, 5)])
+    found.compute_all(TODAY)
+
+
+def of_long_words(found: History) -> None:
+    """Large numbers, of users with long names and of users without any."""
+    answered(found)
+    keys = ("prompt_tokens", "completion_tokens", "total_tokens")
+    large = {"processingDetails": dict.fromkeys(keys, 10**12)}
+    long = found.chat.user("Ada Augusta Byron King-Noel, Countess of Lovelace, of 12345678901234567890")
+    for user in (*UNNAMED, long, found.chat.user("計算機" * 12)):
+        found.chat.answer(large, at=datetime(2026, 1, 13, 9, tzinfo=UTC), sender_user_id=user)
+    found.answers([date(2025, 12, 31)], user=UNNAMED[0])
+    found.compute_all(TODAY)
+
+
+HISTORIES: Final = {
+    "history": answered,
+    "computed": all_computed,
+    "current": computed_today,
+    "idle": computed_in_april,
+    "crowd": of_many,
+    "wide": of_long_words,
+}
+"""What the history of each fixture is; it is made once, and each test has a clone."""
+
+
+@pytest.fixture(scope="module")
+def templates(server: Server) -> Iterator[Templates]:
+    with made_once_each(server) as found:
+        yield found
+
+
+@pytest.fixture
+def database(server: Server, templates: Templates, request: pytest.FixtureRequest) -> Iterator[str]:
+    """With the history of the fixture that the test asks for, if any."""
+    named = [make for name, make in HISTORIES.items() if name in request.fixturenames]
+    with cloned(server, templates(*named) if named else TEMPLATE) as name:
+        yield name
+
+
+def history_of(chat: Chat, warehouse: Warehouse) -> History:
+    return History(chat, warehouse)
+
+
+history, computed, current, idle, crowd, wide = (pytest.fixture(history_of, name=name) for name in HISTORIES)
 
 
 @pytest.fixture
@@ -45,13 +117,6 @@ def ask(verbs: Verbs, server: Server, database: str) -> Ask:
         return verbs("usage", "tokens", *words, **given)
 
     return asked
-
-
-@pytest.fixture
-def computed(history: History) -> History:
-    history.clock(date(2026, 1, 12), 0)
-    history.compute_all(date(2026, 1, 11))
-    return history
 
 
 def lines_of(done: Done) -> list[list[str]]:
@@ -96,12 +161,8 @@ def test_periods_of_one_user(ask: Ask, computed: History) -> None:
         ("yearly", "2025-01-01", "2026-12-31"),
     ],
 )
-def test_how_far_back_one_user_is_shown(
-    ask: Ask, history: History, grain: str, first: str, last: str
-) -> None:
+def test_how_far_back_one_user_is_shown(ask: Ask, idle: History, grain: str, first: str, last: str) -> None:
     """Twelve weeks; twelve months and all years, but none before the first day."""
-    history.clock(date(2026, 4, 3))
-    history.compute_all(date(2026, 4, 3))
     meta = json.loads(ask("--grain", grain, "--user", "Ada", "--json").out)["meta"]
     assert (meta["first_day"], meta["last_day"]) == (first, last)
 
@@ -210,10 +271,8 @@ def test_nothing_was_ever_used(ask: Ask, chat: Chat, warehouse: Warehouse) -> No
         assert "Newer" not in done.said
 
 
-def test_an_idle_month_of_everybody(ask: Ask, history: History) -> None:
+def test_an_idle_month_of_everybody(ask: Ask, idle: History) -> None:
     """An empty table of 30 days says where the numbers are."""
-    history.clock(date(2026, 4, 3))
-    history.compute_all(date(2026, 4, 3))
     done = ask()
     assert (
         "No usage is stored from 2026-03-05 to 2026-04-03; the newest usage stored is of 2026-01-14: "
@@ -222,10 +281,8 @@ def test_an_idle_month_of_everybody(ask: Ask, history: History) -> None:
     assert lines_of(ask("--to", "2026-01-14"))[-1][1] == "7"
 
 
-def test_an_idle_user(ask: Ask, history: History) -> None:
+def test_an_idle_user(ask: Ask, idle: History) -> None:
     """Silence could be a lost user; the last activity and the command that shows it are one sentence."""
-    history.clock(date(2026, 4, 3))
-    history.compute_all(date(2026, 4, 3))
     ada = json.loads(ask("--user", "Ada", "--json").out)["meta"]
     assert ada["last_activity"] == "2026-01-14T09:00:00+00:00"
     done = ask("--user", "Ada")
@@ -241,12 +298,8 @@ def test_an_idle_user(ask: Ask, history: History) -> None:
     assert "last activity" not in ask("--user", "Ada", "--to", "2026-01-14").said
 
 
-def test_an_idle_user_whose_days_are_pruned(
-    ask: Ask, history: History, server: Server, database: str
-) -> None:
+def test_an_idle_user_whose_days_are_pruned(ask: Ask, idle: History, server: Server, database: str) -> None:
     """The command names a grain that still holds the last activity."""
-    history.clock(date(2026, 4, 3))
-    history.compute_all(date(2026, 4, 3))
     with server.connect(database) as connection:
         prune_days(connection, START, date(2026, 1, 31))
     done = ask("--user", "Grace")
@@ -255,12 +308,11 @@ def test_an_idle_user_whose_days_are_pruned(
 
 
 def test_an_idle_user_from_before_the_first_day(
-    history: History, verbs: Verbs, server: Server, database: str
+    current: History, verbs: Verbs, server: Server, database: str
 ) -> None:
     """`--to` a day before the first one is refused: the command that helps moves it back."""
-    history.compute_all(TODAY)
     moved = date(2026, 1, 10)
-    with history.warehouse.begin(Role.WRITER) as connection:
+    with current.warehouse.begin(Role.WRITER) as connection:
         set_policy(connection, first_day=moved, grace_days=7)
     given = {"USAGE_DATABASE_URL": url_of(server, database), "USAGE_START": str(moved)}
     done = verbs("usage", "tokens", "--user", "Grace", **given)
@@ -278,8 +330,8 @@ def test_users_without_any_usage(ask: Ask, computed: History) -> None:
 
 def test_nobodys_last_activity_is_asked_for_by_its_word(ask: Ask, history: History) -> None:
     history.answers([date(2026, 1, 2)])
-    history.clock(date(2026, 4, 3))
-    history.compute_all(date(2026, 4, 3))
+    history.clock(APRIL)
+    history.compute_all(APRIL)
     assert "usage tokens --user unattributed --to 2026-01-02" in ask("--user", "unattributed").said
     assert lines_of(ask("--user", "unattributed", "--to", "2026-01-02"))[0][0] == "2026-01-02"
 
@@ -324,8 +376,7 @@ def test_nothing_was_computed_of_a_grain(ask: Ask, history: History) -> None:
         (("--from", "2025-12-01", "--to", "2025-12-21"), "--to 2025-12-21 lies before the first day"),
     ],
 )
-def test_dates_that_make_no_sense(ask: Ask, history: History, words: tuple[str, ...], said: str) -> None:
-    history.compute_all(TODAY)
+def test_dates_that_make_no_sense(ask: Ask, current: History, words: tuple[str, ...], said: str) -> None:
     done = ask("--grain", "weekly", *words)
     assert (done.code, done.out) == (2, "")
     assert said in done.said
@@ -333,9 +384,8 @@ def test_dates_that_make_no_sense(ask: Ask, history: History, words: tuple[str, 
     assert straddling.code == 0, "its week holds the first day"
 
 
-def test_a_day_to_come_of_a_period_that_has_begun(ask: Ask, history: History) -> None:
+def test_a_day_to_come_of_a_period_that_has_begun(ask: Ask, current: History) -> None:
     """A day stands for the period that holds it, and the current year is as good as any."""
-    history.compute_all(TODAY)
     for grain, last in (("weekly", "2026-01-18"), ("monthly", "2026-01-31"), ("yearly", "2026-12-31")):
         done = ask("--grain", grain, "--from", "2026-01-12", "--to", last)
         assert lines_of(done)[-1][0] == "Total"
@@ -364,9 +414,8 @@ def test_a_command_names_no_day_before_the_first(ask: Ask, history: History) -> 
     assert f"tokens_yearly --from {START} --to 2025-12-31" in done.said
 
 
-def test_an_open_year_names_what_is_to_run(ask: Ask, history: History) -> None:
+def test_an_open_year_names_what_is_to_run(ask: Ask, current: History) -> None:
     """Running the year alone would change nothing: it goes as far as its months, and they as their days."""
-    history.compute_all(TODAY)
     done = ask("--grain", "yearly")
     assert (
         "Incomplete: 2026 is computed up to 2026-01-14 12:00 UTC: usage-pipeline backfill tokens_daily "
@@ -389,11 +438,10 @@ def test_a_period_that_is_older_than_its_days(ask: Ask, computed: History) -> No
     assert "Complete for this week (open)" in ask("--grain", "weekly").said
 
 
-def test_sealed_and_kept(ask: Ask, history: History) -> None:
+def test_sealed_and_kept(ask: Ask, current: History) -> None:
     """A week may hold more than its source does today: a reader must hear it, or calls it a mistake."""
-    history.compute_all(TODAY)
-    history.chat.connection.execute("delete from public.chat_messages_v2")
-    history.compute(Grain.DAILY, date(2025, 12, 30))
+    current.chat.connection.execute("delete from public.chat_messages_v2")
+    current.compute(Grain.DAILY, date(2025, 12, 30))
     done = ask("--grain", "weekly", "--to", "2026-01-01")
     assert "Complete for this week (sealed), as of 2026-01-05 00:00 UTC." in done.said
     assert (
@@ -412,18 +460,6 @@ def test_pruned_days_name_the_months(ask: Ask, computed: History, server: Server
     assert json.loads(ask("--from", str(START), "--to", str(START), "--json").out)["meta"][
         "missing_days"
     ] == [str(START)]
-
-
-@pytest.fixture
-def crowd(history: History) -> History:
-    """53 users with a day each, the first the biggest; Ada and Grace, and what belongs to nobody."""
-    for number in range(53):
-        user = history.chat.user(f"User {number:02}")
-        conversation = uuid4()
-        history.answers([date(2026, 1, 5)] * (60 - number), user=user, conversation=conversation)
-    history.answers([date(2026, 1, 5)])
-    history.compute_all(TODAY)
-    return history
 
 
 def test_the_first_50_users_and_the_others_as_one_line(ask: Ask, crowd: History) -> None:
@@ -476,19 +512,12 @@ def test_users_without_a_label_are_ids(ask: Ask, crowd: History) -> None:
 @pytest.mark.parametrize("width", [60, 80, 120, None])
 @pytest.mark.parametrize("words", [(), ("--grain", "weekly"), ("--grain", "weekly", "--from", "2025-12-29")])
 def test_ids_and_numbers_stay_whole(
-    ask: Ask, history: History, monkeypatch: pytest.MonkeyPatch, width: int | None, words: tuple[str, ...]
+    ask: Ask, wide: History, monkeypatch: pytest.MonkeyPatch, width: int | None, words: tuple[str, ...]
 ) -> None:
     """A cut id finds nobody and a cut number is another number; None is a pipe, which has no width."""
-    keys = ("prompt_tokens", "completion_tokens", "total_tokens")
-    large, unnamed = {"processingDetails": dict.fromkeys(keys, 10**12)}, [uuid4() for _ in range(3)]
-    long = history.chat.user("Ada Augusta Byron King-Noel, Countess of Lovelace, of 12345678901234567890")
-    for user in (*unnamed, long, history.chat.user("計算機" * 12)):
-        history.chat.answer(large, at=datetime(2026, 1, 13, 9, tzinfo=UTC), sender_user_id=user)
-    history.answers([date(2025, 12, 31)], user=unnamed[0])
-    history.compute_all(TODAY)
     _narrow(monkeypatch, width)
     shown = ask(*words).out
-    for whole in (*map(str, unnamed), "1,000,000,000,000", "5,000,000,000,", "Ada Augusta Byron King"):
+    for whole in (*map(str, UNNAMED), "1,000,000,000,000", "5,000,000,000,", "Ada Augusta Byron King"):
         assert whole in shown
     assert all(cell_len(line) <= (width or 1000) for line in shown.splitlines())
     for line in shown.splitlines():

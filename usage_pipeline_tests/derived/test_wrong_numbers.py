@@ -1,5 +1,6 @@
 """What would store a wrong number is refused where it would be stored, and nothing of it stands."""
 
+from collections.abc import Iterator
 from datetime import date, timedelta
 from typing import Final
 from uuid import UUID
@@ -11,10 +12,12 @@ from usage_pipeline.periods.calendar import Grain, midnight, window
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.warehouse import horizon
 from usage_pipeline.warehouse.connections import Warehouse
+from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
+from usage_pipeline_tests.conftest import cloned
 from usage_pipeline_tests.factories import Chat, tokens_of
 from usage_pipeline_tests.rollups.checking import alter_rows, look, stored
-from usage_pipeline_tests.serving.history import START, History
+from usage_pipeline_tests.serving.history import START, History, made_once
 
 TODAY: Final = date(2026, 1, 26)
 SEALED: Final = date(2026, 1, 14)
@@ -27,17 +30,31 @@ for each row execute function public.spoil()
 """
 
 
-@pytest.fixture
-def history(chat: Chat, warehouse: Warehouse) -> History:
+def fill(found: History) -> None:
     """An answer of Ada's and one of nobody's every day; days and weeks up to 18 January are sealed."""
-    chat.connection.execute("insert into auth.users (id) values (%s)", [ADA])
-    found = History(chat, warehouse)
+    found.chat.connection.execute("insert into auth.users (id) values (%s)", [ADA])
     found.clock(TODAY)
     every = [START + timedelta(days=number) for number in range((TODAY - START).days + 1)]
     found.answers(every, user=ADA)
     found.answers(every)
     found.compute_all(TODAY)
-    return found
+
+
+@pytest.fixture(scope="module")
+def filled(server: Server) -> Iterator[str]:
+    with made_once(server, fill) as name:
+        yield name
+
+
+@pytest.fixture
+def database(server: Server, filled: str) -> Iterator[str]:
+    with cloned(server, filled) as name:
+        yield name
+
+
+@pytest.fixture
+def history(chat: Chat, warehouse: Warehouse) -> History:
+    return History(chat, warehouse)
 
 
 def restate(warehouse: Warehouse, intent: str, user: UUID | None = None) -> None:

@@ -1,9 +1,10 @@
 """A small history, computed by the rollups themselves at every grain."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -11,11 +12,10 @@ import psycopg
 
 from usage_pipeline.periods.calendar import Grain, windows
 from usage_pipeline.rollups.rollup import Outcome
-from usage_pipeline.warehouse import embedded
 from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
-from usage_pipeline_tests.conftest import TEMPLATE, cloned
+from usage_pipeline_tests.conftest import filled
 from usage_pipeline_tests.factories import BY_GRAIN, Chat, set_clock, set_policy
 
 ROLLUPS: Final = BY_GRAIN
@@ -57,15 +57,22 @@ class History:
             self.compute(grain, START, last)
 
 
+Templates = Callable[[Callable[[History], None]], str]
+"""The database with the history that a function makes."""
+
+
 @contextmanager
 def made_once(server: Server, make: Callable[[History], None]) -> Iterator[str]:
     """A database with a history that many tests clone."""
-    with cloned(server, TEMPLATE) as name:
-        warehouse = Warehouse(server.url(name))
-        with server.connect(name, embedded.LOGIN) as connection:
-            make(History(Chat(connection), warehouse))
-        warehouse.dispose()
+    with filled(server, lambda chat, warehouse: make(History(chat, warehouse))) as name:
         yield name
+
+
+@contextmanager
+def made_once_each(server: Server) -> Iterator[Templates]:
+    """A database for each history that is asked for."""
+    with ExitStack() as stack:
+        yield cache(lambda make: stack.enter_context(made_once(server, make)))
 
 
 def prune_days(connection: psycopg.Connection, first: date, last: date) -> None:
