@@ -13,7 +13,7 @@ from benchmarks import stage as stages
 from benchmarks.bench import Bench
 from benchmarks.report import document, page, table
 from benchmarks.rows import Row
-from benchmarks.versions.compare import compare
+from benchmarks.versions.compare import ENGINE_REWRITTEN, compare
 from benchmarks.works import QUICK, WORKS
 from usage_pipeline.cli import program, stack
 from usage_pipeline.refusals import REFUSED, Refusal
@@ -28,14 +28,23 @@ from usage_pipeline_tests.servers import PROGRAMS
 )
 @click.option("--json", "as_json", is_flag=True, help="The table as one JSON document.")
 @click.option(
-    "--against", metavar="REVISION", help="Instead: the engine of this checkout beside an older one."
-)
-@click.option("--postgres", type=click.Choice(list(PROGRAMS)), default="18", help="The server of --against.")
+    "--against", metavar="[REVISION]", is_flag=False, flag_value=ENGINE_REWRITTEN,
+    help="Instead: the engine of this checkout beside an older one; unnamed, with the engine before this.",
+)  # fmt: skip
+@click.option(
+    "--postgres", type=click.Choice(list(PROGRAMS)), multiple=True, default=list(PROGRAMS),
+    help="The servers of --against, all unless said.",
+)  # fmt: skip
 @click.option(
     "--page", "only_page", is_flag=True, help="Measure nothing; make the page of docs/speed.json anew."
 )
 def bench(
-    quick: bool, only: tuple[str, ...], as_json: bool, against: str | None, postgres: str, only_page: bool
+    quick: bool,
+    only: tuple[str, ...],
+    as_json: bool,
+    against: str | None,
+    postgres: tuple[str, ...],
+    only_page: bool,
 ) -> None:
     """Measure this checkout side by side with what one would use instead.
 
@@ -43,8 +52,8 @@ def bench(
     compared before a time is told. All of it at once also writes docs/speed.md, its chart and its numbers.
     """
     if against:
-        for line in compare(against, postgres):
-            click.echo(line)
+        with _alone(), stack.ending_on_signals():
+            compare(against, postgres, click.echo)
         return
     if only_page:
         if quick or only or as_json:
