@@ -48,7 +48,7 @@ def _on(version: str, folder: Path) -> Iterator[str]:
 
 
 def prove(sides: Sides) -> None:
-    """Everything once: both store the same rows before a time is told."""
+    """Everything once: both store the same rows before a time is printed."""
     for side in sides:
         for asset in (DAILY, *COARSER):
             side.span(asset)

@@ -1,4 +1,4 @@
-"""One revision at work: a process whose code is that revision's, and which is told line by line what to run.
+"""One revision at work: a process whose code is that revision's, and which reads line by line what to run.
 
 It is started with the folder of the revision first on its path, so it uses only what old revisions have too.
 """

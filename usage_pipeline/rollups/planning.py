@@ -1,6 +1,6 @@
 """What a range will cost, before it is computed: its periods, its source rows, an estimate of the time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -129,13 +129,13 @@ def _derived_ms(warehouse: Warehouse, span: Span) -> float | None:
 
 def _counted(warehouse: Warehouse, span: Span, patience_ms: int) -> int | None:
     """How many rows there are, unless counting them takes too long."""
-    row = _in_time(warehouse, span, "source_rows_of_range", patience_ms, **_bounds(span))
+    row = _in_time(warehouse, span, "source_rows_of_range", patience_ms, _bounds(span))
     return None if row is None else int(row[0])
 
 
 def _expected(warehouse: Warehouse, span: Span) -> int | None:
     """None where even the planner has to wait: somebody changes the source's tables."""
-    row = _in_time(warehouse, span, "expected_rows_of_range", PATIENCE_MS, **_bounds(span))
+    row = _in_time(warehouse, span, "expected_rows_of_range", PATIENCE_MS, _bounds(span))
     return None if row is None else int(row[0][0]["Plan"]["Plan Rows"])
 
 
@@ -145,18 +145,18 @@ def _ahead(warehouse: Warehouse, span: Span, patience_ms: int) -> tuple[int, dat
 
 
 def _in_time(
-    warehouse: Warehouse, span: Span, name: str, patience_ms: int, **places: sql.Composable
+    warehouse: Warehouse, span: Span, name: str, patience_ms: int, binds: Mapping[str, datetime] | None = None
 ) -> Row[Any] | None:
     """The one row of a statement over the source of the span, unless it takes longer than this."""
     contract = sql.Identifier(span.rollup.family.contract)
     try:
         with warehouse.begin(Role.WRITER) as connection:
             statements.run(connection, "warehouse.sql", "limit_time", milliseconds=patience_ms)
-            return statements.run_on(connection, "rollups.sql", name, contract=contract, **places).one()
+            return statements.run_on(connection, "rollups.sql", name, binds=binds, contract=contract).one()
     except TooSlow:
         return None
 
 
-def _bounds(span: Span) -> dict[str, sql.Composable]:
+def _bounds(span: Span) -> dict[str, datetime]:
     whole = span.whole
-    return {"window_start": sql.Literal(whole.start), "window_end": sql.Literal(whole.end)}
+    return {"window_start": whole.start, "window_end": whole.end}

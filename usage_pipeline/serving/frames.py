@@ -60,8 +60,11 @@ def read(rollup: str, period: str, *, by: Collection[str] | None = None) -> "pan
         words = periods.label(grain, first) if has_begun else period
         limits.require_reachable(words, first, last, begins=begins, today=today)
         covered = tokens.of_rollup(connection, of, first, min(last, today), begins=begins)
-        rows = _of_users if is_of_users else stored.frame
-        frame = rows(connection, of, first, last, asked)
+        frame = (
+            _of_users(connection, of, first, last, asked)
+            if is_of_users
+            else stored.frame(connection, of, first, last)
+        )
     frame.attrs.update(covered.facts())
     frame.attrs.update(complete=covered.is_complete and last <= today, kept_messages=covered.kept_messages)
     return frame

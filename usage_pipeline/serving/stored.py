@@ -1,6 +1,5 @@
 """The rows of any rollup as they are stored: a line for each period and key."""
 
-from collections.abc import Collection
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
@@ -18,9 +17,7 @@ if TYPE_CHECKING:
 _COUNTED: Final = (Kind.SUM, Kind.DISTINCT)
 
 
-def frame(
-    connection: Connection, rollup: Rollup, first: date, last: date, by: Collection[str] = ()
-) -> "pandas.DataFrame":
+def frame(connection: Connection, rollup: Rollup, first: date, last: date) -> "pandas.DataFrame":
     """The periods from the one that holds one day to that of the other; a subtotal is a row like any."""
     import pandas as pd
 

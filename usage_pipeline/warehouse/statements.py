@@ -1,6 +1,7 @@
 """Statements live in files: the only way from a `.sql` file to the database."""
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final
@@ -28,9 +29,19 @@ def run(connection: Connection, room: str, name: str, **binds: object) -> Cursor
     return connection.execute(_prepared(room, name), binds)
 
 
-def run_on(connection: Connection, room: str, name: str, **names: sql.Composable) -> CursorResult[Any]:
-    """Execute one file whose `{places}` are filled with these; it has no binds."""
-    return connection.exec_driver_sql(named(room, name, **names).as_string(), execution_options=_NO_BINDS)
+def run_on(
+    connection: Connection,
+    room: str,
+    name: str,
+    *,
+    binds: Mapping[str, Any] | None = None,
+    **names: sql.Composable,
+) -> CursorResult[Any]:
+    """Execute one file whose `{places}` are filled with these; its binds, if it has any, are `%(name)s`."""
+    text = named(room, name, **names).as_string()
+    if binds:
+        return connection.exec_driver_sql(text, dict(binds))
+    return connection.exec_driver_sql(text, execution_options=_NO_BINDS)
 
 
 def named(room: str, name: str, **names: sql.Composable) -> sql.Composed:

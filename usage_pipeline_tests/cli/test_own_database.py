@@ -224,7 +224,9 @@ def test_a_plan_comes_before_the_work(checkout: Checkout, server: Server) -> Non
         assert "1 day" in again.said
         assert "1 of them computed before" in again.said
         assert "by the last runs" in again.said
-        assert f"{YESTERDAY:%Y-%m-%d}  +1 messages  +15 tokens" in again.said, "what changed is told by day"
+        assert f"{YESTERDAY:%Y-%m-%d}  +1 messages  +15 tokens" in again.said, (
+            "what changed is printed by day"
+        )
         listed = own("backfill", "--list").out.splitlines()
         assert [line.split()[:2] for line in listed] == [["id", "state"], ["2", "done"], ["1", "done"]]
         assert "  1/1  " in listed[1]

@@ -1,3 +1,3 @@
--- How many rows the source holds for a range; no JSON is read. Places: contract, window_start, window_end.
+-- How many rows the source holds for a range; no JSON is read. Place: contract. Binds: window_start, window_end.
 select pg_catalog.count(*)
-from usage.{contract}({window_start}::timestamptz, {window_end}::timestamptz)
+from usage.{contract}(%(window_start)s::timestamptz, %(window_end)s::timestamptz)
