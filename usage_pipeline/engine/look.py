@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from typing import Any
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
 from usage_pipeline.engine.plan import Facts, Period
 from usage_pipeline.families.family import Family, Grain
@@ -24,11 +25,11 @@ class Seen:
 def look(connection: Connection, family: Family, grain: Grain, window: Window) -> Seen:
     """Lock the period and those below it, then read what is known of them."""
     below = family.below(grain)
-    own, *lower = statements.run(
-        connection, "engine.sql", "look_at_period",
-        family=family.name, rollup=grain.name, starts=window.start, ends=window.end,
-        below=below.name if below else None, below_unit=below.run_period.unit if below else None,
-    ).mappings()  # fmt: skip
+    binds = {
+        "family": family.name, "rollup": grain.name, "starts": window.start, "ends": window.end,
+        "below": below.name if below else None, "below_unit": below.run_period.unit if below else None,
+    }  # fmt: skip
+    own, *lower = statements.rows(connection, statements.prepared("engine.sql", "look_at_period"), binds)
     if own["first_day"] is None:
         raise failures.pending(f"the first day of {family.name} is not recorded in the database")
     facts = Facts(
@@ -43,6 +44,6 @@ def look(connection: Connection, family: Family, grain: Grain, window: Window) -
     return Seen(facts, entry, own["grace_days"])
 
 
-def _period(row: RowMapping) -> Period:
+def _period(row: dict[str, Any]) -> Period:
     known = {**row, "totals": row["totals"] or {}, "states": row["states"] or {}}
     return Period(**{each.name: known[each.name] for each in fields(Period)})

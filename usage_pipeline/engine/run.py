@@ -1,11 +1,12 @@
 """The run of one period: look, decide, replace, prove, record, in one transaction."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection
 
 from usage_pipeline.engine import look, record, words
 from usage_pipeline.engine.decide import decide
@@ -91,11 +92,11 @@ def _replace(connection: Connection, order: Order, plan: Compute) -> Found:
         "reason": order.reason or (_FROM_RAW if plan.is_raw else _FROM_BELOW),
         "run_id": order.run_id,
     }
-    row = connection.execute(replace(order.family, order.grain, shape), binds).mappings().one()
+    (row,) = statements.rows(connection, replace(order.family, order.grain, shape), binds)
     return Found(**{**row, "hourly_rows": _hours(row)})
 
 
-def _hours(row: RowMapping) -> list[int] | None:
+def _hours(row: Mapping[str, Any]) -> list[int] | None:
     """24 counts; before the first row of a day there are none to group."""
     if "hourly_rows" not in row:
         return None
@@ -106,14 +107,8 @@ def _hours(row: RowMapping) -> list[int] | None:
 def _stays(connection: Connection, order: Order, seen: Seen) -> Found:
     """A period whose source is gone: its rows are only compared with what its last run left."""
     family, before = order.family, seen.entry
-    row = (
-        connection.execute(
-            unchanged(family, order.grain),
-            {"window_start": order.window.start, "window_end": order.window.end},
-        )
-        .mappings()
-        .one()
-    )
+    binds = {"window_start": order.window.start, "window_end": order.window.end}
+    (row,) = statements.rows(connection, unchanged(family, order.grain), binds)
     is_counted = before.state != "partial"  # what only a call for one unit filled has no counts of its own
     rows = before.source_rows if is_counted else row["totals"][family.count]
     return Found(

@@ -126,7 +126,7 @@ class Warehouse:
         @sa.event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
             if self._pooler is Mode.TRANSACTION:
-                self._take_role_for_now(driver(connection), role)
+                self._take_role_for_now(statements.driver(connection), role)
 
         return engine
 
@@ -209,13 +209,6 @@ def _settle(
     }  # fmt: skip
     text = statements.read("warehouse.sql", "take_role").encode()
     return connection.execute(text, binds).fetchone() is not None
-
-
-def driver(connection: Connection) -> psycopg.Connection:
-    """The driver's own session below this transaction."""
-    found = connection.connection.driver_connection
-    assert isinstance(found, psycopg.Connection)
-    return found
 
 
 def require_alive(connection: Connection) -> None:

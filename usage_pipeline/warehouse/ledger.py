@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy import Connection, RowMapping
 
@@ -66,6 +66,6 @@ def finished(
     return {Window(row["period_start"], row["period_end"]): entry(row) for row in rows}
 
 
-def entry(row: RowMapping) -> Entry:
+def entry(row: RowMapping | dict[str, Any]) -> Entry:
     """Of a row that has the columns by name."""
     return Entry(**{each.name: row[each.name] for each in fields(Entry)})

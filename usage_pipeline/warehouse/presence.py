@@ -12,8 +12,9 @@ from sqlalchemy.exc import DBAPIError
 
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.warehouse import failures, statements
-from usage_pipeline.warehouse.connections import Warehouse, driver, require_alive
+from usage_pipeline.warehouse.connections import Warehouse, require_alive
 from usage_pipeline.warehouse.roles import Role
+from usage_pipeline.warehouse.statements import driver
 
 _NAME: Final = re.compile(r"([0-9]{1,19}) in database ([0-9]{1,10})")
 _ONE_AT_A_TIME: Final = Lock()

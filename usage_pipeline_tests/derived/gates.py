@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar
+from unittest.mock import patch
 from uuid import UUID
 
 import psycopg
@@ -22,9 +23,10 @@ from usage_pipeline.periods import calendar
 from usage_pipeline.refusals import Refusal
 from usage_pipeline.rollups.rollup import ROLLUPS
 from usage_pipeline.warehouse import statements
-from usage_pipeline.warehouse.connections import Warehouse, driver
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
+from usage_pipeline.warehouse.statements import driver
 
 POINTS: Final = ("begun", "locked", "looked", "read", "written")
 """Where a run stops: before and after its own lock; before, within and after the statement that writes."""
@@ -33,7 +35,7 @@ LOOK: Final = {
     "locked": "  if own.computed_at is null then",
     "looked": "  return query\n",
 }
-READ: Final = "FROM computed \nWHERE "
+READ: Final = b"FROM computed \nWHERE "
 RECORD: Final = "UPDATE usage.rollup_ledger"
 CALLED: Final = "called"
 RETURNED: Final = "returned"
@@ -142,6 +144,8 @@ class Stage:
         name = psycopg.sql.Identifier(database)
         self.master.execute(psycopg.sql.SQL("alter database {} set deadlock_timeout to '200ms'").format(name))
         self.install()
+        self._reading = patch.object(statements, "rendered", _rendered_with_gate)
+        self._reading.start()
         self._pool = ThreadPoolExecutor(size)
         self._warehouse = Warehouse(server.url(database), connections=size)
         self._sessions = [self._session(number) for number in range(size)]
@@ -153,6 +157,7 @@ class Stage:
         self.master.execute(_gated(statements.read("engine.sql", "look"), instead or {}).encode())
 
     def close(self) -> None:
+        self._reading.stop()
         for session in self._sessions:
             session.close()
         self._warehouse.dispose()
@@ -235,7 +240,7 @@ class Stage:
         error = runner.running.exception()
         if error is None:
             return RETURNED
-        assert isinstance(error, Refusal | DBAPIError), error
+        assert isinstance(error, Refusal | DBAPIError | psycopg.Error), error
         runner.error = error.orig if isinstance(error, DBAPIError) else error
         runner.connection.rollback()
         return "refused"
@@ -249,17 +254,22 @@ class Stage:
         session.exec_driver_sql("set lock_timeout = '15s'")
         session.exec_driver_sql("select set_config('gates.runner', %s, false)", (str(number),))
         session.commit()
-        sa.event.listen(session, "before_cursor_execute", _with_gates, retval=True)
+        sa.event.listen(session, "before_cursor_execute", _stop_before_recording)
         return session
 
 
-def _with_gates(
-    _connection: Connection, cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool
-) -> tuple[str, Any]:
-    """The statement that writes stops once it has read; the one that records stops before."""
+_rendered: Final = statements.rendered
+
+
+def _rendered_with_gate(statement: Any) -> tuple[bytes, tuple[str, ...], dict[str, Any]]:
+    """The statement that writes stops once it has read."""
+    text, names, constants = _rendered(statement)
+    return text.replace(READ, READ + b"usage_private.wait_at('read') AND ", 1), names, constants
+
+
+def _stop_before_recording(_connection: Connection, cursor: Any, statement: str, *_others: Any) -> None:
     if statement.startswith(RECORD):
         cursor.execute("select usage_private.wait_at('written')")
-    return statement.replace(READ, f"{READ}usage_private.wait_at('read') AND ", 1), parameters
 
 
 def _gated(body: str, instead: dict[str, str]) -> str:

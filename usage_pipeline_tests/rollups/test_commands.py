@@ -16,9 +16,10 @@ from usage_pipeline.rollups.rollup import ROLLUPS, Outcome, Span
 from usage_pipeline.rollups.runs import Command
 from usage_pipeline.warehouse import backfills
 from usage_pipeline.warehouse.backfills import Asked, Held
-from usage_pipeline.warehouse.connections import Warehouse, driver
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.failures import ConnectionLost
 from usage_pipeline.warehouse.roles import Role
+from usage_pipeline.warehouse.statements import driver
 from usage_pipeline_tests.conftest import START
 from usage_pipeline_tests.factories import NOON, Chat, tokens_of
 

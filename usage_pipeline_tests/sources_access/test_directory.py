@@ -19,10 +19,11 @@ from usage_pipeline.serving import lines, people, read
 from usage_pipeline.sources import directory
 from usage_pipeline.sources.adapters import SUPABASE_CHAT
 from usage_pipeline.warehouse import embedded, statements
-from usage_pipeline.warehouse.connections import Warehouse, driver
+from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.failures import ConnectionLost, TooSlow
 from usage_pipeline.warehouse.roles import Role
+from usage_pipeline.warehouse.statements import driver
 from usage_pipeline_tests.cli.test_poor_databases import url_of
 from usage_pipeline_tests.conftest import cloned
 from usage_pipeline_tests.factories import NOON, Chat

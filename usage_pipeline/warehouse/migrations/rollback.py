@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from usage_pipeline.refusals import REFUSED, Refusal
 from usage_pipeline.warehouse import rowfiles, statements, tables
-from usage_pipeline.warehouse.connections import Warehouse, driver, server_version
+from usage_pipeline.warehouse.connections import Warehouse, server_version
 from usage_pipeline.warehouse.failures import ConnectionLost
 from usage_pipeline.warehouse.functions import FunctionFile
 from usage_pipeline.warehouse.migrations import engine, way_down
@@ -20,6 +20,7 @@ from usage_pipeline.warehouse.migrations.way_down import Loss, WayDown
 from usage_pipeline.warehouse.roles import Role
 from usage_pipeline.warehouse.rowfiles import Body
 from usage_pipeline.warehouse.rowheads import Head
+from usage_pipeline.warehouse.statements import driver
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from sqlalchemy import Connection
 
 from usage_pipeline.refusals import REFUSED, Refusal
 from usage_pipeline.warehouse import statements, tables
-from usage_pipeline.warehouse.connections import driver
 from usage_pipeline.warehouse.rowfiles import RowFile
+from usage_pipeline.warehouse.statements import driver
 from usage_pipeline.warehouse.tables import Table
 
 _ROWS: Final = sql.Identifier("usage_private", "restored_rows")
