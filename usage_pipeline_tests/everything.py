@@ -16,7 +16,7 @@ STACKS_AT_ONCE: Final = 4
 def sessions(kinds: list[Kind]) -> Iterator[list[str]]:
     """The arguments of each pytest that runs; SQL everywhere, the rest once."""
     yield ["-n", "auto", "-m", "not stack"]
-    yield ["-n", str(STACKS_AT_ONCE), "-m", "stack"]
+    yield ["-n", str(STACKS_AT_ONCE), "--no-loadscope-reorder", "-m", "stack"]
     for kind in kinds:
         if kind != USUAL:
             yield ["-n", "auto", "-m", "sql", f"--postgres={kind.version}", f"--over={kind.way}"]

@@ -27,7 +27,7 @@ QUEUE: Final = {
 }  # fmt: skip
 RETRIES: Final = {"DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "1"}
 """Dagster's own wait before it sees that a run failed and is to be tried again."""
-_LEFT_OUT = (".git", ".venv", ".usage", ".env", "__pycache__", "*_cache", "usage_pipeline_tests", "docs")
+_LEFT_OUT = (".git", ".venv", ".usage", ".env", "*_cache", "usage_pipeline_tests", "docs")
 
 
 _DAYS_AGO = """

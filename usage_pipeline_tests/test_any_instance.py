@@ -29,6 +29,8 @@ from usage_pipeline_tests.servers import Kind
 from usage_pipeline_tests.stack import Done
 from usage_pipeline_tests.verbs import Verbs
 
+pytestmark = pytest.mark.command
+
 TODAY: Final = datetime.now(UTC).date()
 DAYS: Final = [TODAY - timedelta(days=number) for number in (2, 1, 0)]
 AS_DAGSTERS_DOCS_PRINT_IT: Final = """

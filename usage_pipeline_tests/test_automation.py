@@ -25,6 +25,8 @@ from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.factories import Chat, set_clock, set_policy, tokens_of
 from usage_pipeline_tests.rollups import launching
 
+pytestmark = pytest.mark.command
+
 Ran = dict[str, list[str]]
 FIRST = date(2026, 1, 1)
 NOON = datetime(2026, 1, 29, 12, tzinfo=UTC)

@@ -3,11 +3,13 @@
 In the same statement a new seal would make the guards refuse the rows.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from typing import Any, Final
 
 import sqlalchemy as sa
+from psycopg.types.json import Jsonb
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql as pg
 
@@ -16,6 +18,7 @@ from usage_pipeline.engine.prove import Found
 from usage_pipeline.engine.rows import INSTANT
 from usage_pipeline.families.family import Family, Grain
 from usage_pipeline.periods.calendar import Window
+from usage_pipeline.warehouse import statements
 from usage_pipeline.warehouse.ledger import Entry
 
 LEDGER: Final = sa.table(
@@ -93,16 +96,22 @@ def record(
         values["below"] = {f"{starts:%Y-%m-%d}": checksum for starts, checksum in plan.below.items()}
     if plan.seals:
         values["sealed_at"] = facts.clock
-    binds = {f"new_{name}": value for name, value in values.items()}
+    binds = {
+        f"new_{name}": Jsonb(value) if isinstance(value, Mapping) else value for name, value in values.items()
+    }
     row = {"of_rollup": grain.name, "of_period": window.start}
-    connection.execute(_update(tuple(values)), {**binds, **row})
+    statements.rows(connection, _update(tuple(values)), {**binds, **row})
 
 
 @cache
 def _update(columns: tuple[str, ...]) -> sa.Update:
     """The statement that sets these; composed once, as composing takes longer than executing."""
     is_row = (
-        LEDGER.c.rollup == sa.bindparam("of_rollup"),
-        LEDGER.c.period_start == sa.bindparam("of_period"),
+        LEDGER.c.rollup == _bind("of_rollup"),
+        LEDGER.c.period_start == _bind("of_period"),
     )
-    return sa.update(LEDGER).where(*is_row).values({name: sa.bindparam(f"new_{name}") for name in columns})
+    return sa.update(LEDGER).where(*is_row).values({name: _bind(f"new_{name}") for name in columns})
+
+
+def _bind(name: str) -> sa.BindParameter[Any]:
+    return sa.bindparam(name, required=True)

@@ -54,9 +54,7 @@ def named(room: str, name: str, **names: sql.Composable) -> sql.Composed:
     return sql.SQL(read(room, name)).format(**names)
 
 
-def rows(
-    connection: Connection, statement: sa.Select[Any] | sa.TextClause, binds: Mapping[str, Any]
-) -> list[dict[str, Any]]:
+def rows(connection: Connection, statement: sa.Executable, binds: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What a statement that its caller keeps returns: rendered once, and sent as the server reads it.
 
     SQLAlchemy and the driver would read its text again each time: for 20 kB a millisecond.
@@ -66,11 +64,12 @@ def rows(
     text, names, constants = rendered(statement)
     values = {**constants, **binds}
     with psycopg.RawCursor(driver(connection), row_factory=dict_row) as cursor:
-        return cursor.execute(text, [values[name] for name in names]).fetchall()
+        cursor.execute(text, [values[name] for name in names])
+        return cursor.fetchall() if cursor.description else []
 
 
 @cache
-def rendered(statement: sa.Select[Any] | sa.TextClause) -> tuple[bytes, tuple[str, ...], dict[str, Any]]:
+def rendered(statement: Any) -> tuple[bytes, tuple[str, ...], dict[str, Any]]:
     """The text, the bind of each place in it, and the values that are part of the statement."""
     compiled = statement.compile(dialect=_NUMBERED)
     constants = {key: bind.value for key, bind in compiled.binds.items() if not bind.required}

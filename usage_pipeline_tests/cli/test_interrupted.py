@@ -229,7 +229,7 @@ def test_killed_anywhere_it_leaves_whole_days_and_goes_on(application: Applicati
     assert not finished.items() & application.ledger().items()
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_killed_in_any_grain_it_goes_on(application: Application, seed: int) -> None:
     """Days, half of the weeks and no month: a sum that lacks a day looks like any other."""
     points = random.Random(seed)  # noqa: S311 - where it is killed

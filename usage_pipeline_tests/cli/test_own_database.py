@@ -114,6 +114,7 @@ def test_from_nothing_to_a_number(checkout: Checkout, server: Server, theirs: st
     assert own("sources").code == 0
 
 
+@pytest.mark.stack
 def test_a_range_that_makes_no_sense(checkout: Checkout, server: Server) -> None:
     with cloned(server, TEMPLATE) as name:
         own = Own(checkout, server, name)
@@ -140,6 +141,7 @@ def test_a_range_that_makes_no_sense(checkout: Checkout, server: Server) -> None
             assert connection.execute("select count(*) from usage.rollup_ledger").fetchone() == (0,)
 
 
+@pytest.mark.stack
 def test_a_source_that_is_not_whole(checkout: Checkout, server: Server) -> None:
     """What is missing or hidden is named, and nothing is half-written."""
     with cloned(server, TEMPLATE) as name:
@@ -200,6 +202,7 @@ def test_help_and_mistyped_verbs(verbs: Verbs) -> None:
         assert "--help" in done.said
 
 
+@pytest.mark.stack
 def test_a_plan_comes_before_the_work(checkout: Checkout, server: Server) -> None:
     """Whoever starts hours of work by mistake wants to have been told before."""
     with cloned(server, TEMPLATE) as name:
@@ -337,6 +340,7 @@ def test_a_period_that_lacks_its_days(checkout: Checkout, server: Server) -> Non
         assert stored(own)["tokens_monthly"] == (1, 1, 1)
 
 
+@pytest.mark.stack
 @pytest.mark.parametrize(("answer", "computes"), [("n", False), ("", True)])
 def test_a_person_is_asked(checkout: Checkout, server: Server, answer: str, computes: bool) -> None:
     """Enter goes on, as everywhere; a script is never asked."""

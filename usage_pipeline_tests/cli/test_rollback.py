@@ -23,6 +23,8 @@ from usage_pipeline_tests.verbs import Verbs
 from usage_pipeline_tests.warehouse import filled
 from usage_pipeline_tests.warehouse.test_rollback import refused
 
+pytestmark = pytest.mark.command
+
 MANY: Final = """
 insert into usage.backfills (assets, first_date, last_date, code_version, root_run_id, run_ids, started_at,
   ended_at, lock_key, state, period_count)

@@ -27,6 +27,8 @@ from usage_pipeline_tests.servers import Kind
 from usage_pipeline_tests.stack import Checkout, Done
 from usage_pipeline_tests.terminal import Terminal
 
+pytestmark = pytest.mark.command
+
 
 @pytest.fixture(scope="module")
 def original() -> Iterator[Checkout]:

@@ -15,6 +15,8 @@ from usage_pipeline.warehouse.embedded import Server
 from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.factories import tokens_of
 
+pytestmark = pytest.mark.command
+
 LAST_DAY = date(2026, 3, 31)
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
 

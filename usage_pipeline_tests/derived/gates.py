@@ -12,7 +12,6 @@ from unittest.mock import patch
 from uuid import UUID
 
 import psycopg
-import sqlalchemy as sa
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
@@ -36,7 +35,7 @@ LOOK: Final = {
     "looked": "  return query\n",
 }
 READ: Final = b"FROM computed \nWHERE "
-RECORD: Final = "UPDATE usage.rollup_ledger"
+RECORD: Final = b"UPDATE usage.rollup_ledger"
 CALLED: Final = "called"
 RETURNED: Final = "returned"
 ENDED: Final = ("committed", "refused")
@@ -144,7 +143,7 @@ class Stage:
         name = psycopg.sql.Identifier(database)
         self.master.execute(psycopg.sql.SQL("alter database {} set deadlock_timeout to '200ms'").format(name))
         self.install()
-        self._reading = patch.object(statements, "rendered", _rendered_with_gate)
+        self._reading = patch.object(statements, "rendered", _rendered_with_gates)
         self._reading.start()
         self._pool = ThreadPoolExecutor(size)
         self._warehouse = Warehouse(server.url(database), connections=size)
@@ -254,22 +253,18 @@ class Stage:
         session.exec_driver_sql("set lock_timeout = '15s'")
         session.exec_driver_sql("select set_config('gates.runner', %s, false)", (str(number),))
         session.commit()
-        sa.event.listen(session, "before_cursor_execute", _stop_before_recording)
         return session
 
 
 _rendered: Final = statements.rendered
 
 
-def _rendered_with_gate(statement: Any) -> tuple[bytes, tuple[str, ...], dict[str, Any]]:
-    """The statement that writes stops once it has read."""
+def _rendered_with_gates(statement: Any) -> tuple[bytes, tuple[str, ...], dict[str, Any]]:
+    """The statement that writes stops once it has read; the one that records stops before."""
     text, names, constants = _rendered(statement)
+    if text.startswith(RECORD):
+        return text + b" AND usage_private.wait_at('written')", names, constants
     return text.replace(READ, READ + b"usage_private.wait_at('read') AND ", 1), names, constants
-
-
-def _stop_before_recording(_connection: Connection, cursor: Any, statement: str, *_others: Any) -> None:
-    if statement.startswith(RECORD):
-        cursor.execute("select usage_private.wait_at('written')")
 
 
 def _gated(body: str, instead: dict[str, str]) -> str:

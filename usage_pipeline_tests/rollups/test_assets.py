@@ -29,6 +29,8 @@ from usage_pipeline_tests.factories import NOON, Chat, set_clock, set_policy
 from usage_pipeline_tests.rollups import launching
 from usage_pipeline_tests.rollups.launching import tokens_daily
 
+pytestmark = pytest.mark.command
+
 FIRST = NOON.date()
 COLUMNS = columns.of(TOKENS)
 

@@ -23,6 +23,8 @@ from usage_pipeline.warehouse.statements import driver
 from usage_pipeline_tests.conftest import START
 from usage_pipeline_tests.factories import NOON, Chat, tokens_of
 
+pytestmark = pytest.mark.command
+
 FIRST = NOON.date() - timedelta(days=NOON.weekday())
 LAST = FIRST + timedelta(days=13)
 SPANS = [Span.holding(ROLLUPS[name], FIRST, LAST) for name in ("tokens_daily", "tokens_weekly")]

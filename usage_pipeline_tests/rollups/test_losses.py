@@ -24,6 +24,8 @@ from usage_pipeline_tests.serving.history import START, History
 from usage_pipeline_tests.stack import Done
 from usage_pipeline_tests.verbs import Verbs
 
+pytestmark = pytest.mark.command
+
 DAY: Final = date(2026, 1, 20)
 SEALED: Final = date(2026, 1, 14)
 TODAY: Final = date(2026, 1, 26)

@@ -25,6 +25,8 @@ from usage_pipeline_tests.sources.conftest import opened
 from usage_pipeline_tests.sources.reading import Source
 from usage_pipeline_tests.sources.test_supabase_chat_properties import METADATA
 
+pytestmark = pytest.mark.command
+
 FIRST: Final = date(2026, 2, 20)
 LAST: Final = date(2026, 3, 10)  # a change of month between them: two partitions
 NOW: Final = datetime(2026, 5, 1, tzinfo=UTC)

@@ -33,6 +33,8 @@ from usage_pipeline_tests.rollups.launching import session_totals
 from usage_pipeline_tests.rollups.test_assets import events
 from usage_pipeline_tests.sources.shapes import SHAPES
 
+pytestmark = pytest.mark.command
+
 FIRST = NOON.date()
 SESSIONS = "public.conversation_sessions"
 TOTALS = switch.of(SUPABASE_CHAT)

@@ -21,6 +21,8 @@ from usage_pipeline.refusals import Refusal
 from usage_pipeline.warehouse import apart, binaries, embedded, postmaster
 from usage_pipeline.warehouse.embedded import Server
 
+pytestmark = pytest.mark.stack
+
 FAST = ("-c", "fsync=off")  # safe enough where the machine itself is not switched off
 
 HOLDER = """
