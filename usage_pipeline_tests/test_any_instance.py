@@ -111,6 +111,7 @@ def typed(verbs: Verbs, pod: Pod, *words: str) -> Done:
     return verbs(*words, **variables, **pod.environment, USAGE_START=str(DAYS[0]))
 
 
+@pytest.mark.stack
 def test_what_doctor_and_status_say_of_it(anywhere: Pod, verbs: Verbs) -> None:
     """They know no more of it than its dagster.yaml says, and no password of it is shown."""
     before = anywhere.files()
@@ -262,6 +263,7 @@ def test_whose_an_exported_dagster_home_is(tmp_path: Path) -> None:
     assert (found.operators_instance, found.dagster_home) == (None, own)
 
 
+@pytest.mark.stack
 def test_a_daemon_of_theirs_is_not_joined_by_a_second(deployed: Pod, verbs: Verbs) -> None:
     """Two daemons would launch every run twice; Dagster only writes a line into a log about it."""
     with deployed.instance() as instance:

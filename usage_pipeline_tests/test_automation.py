@@ -25,7 +25,7 @@ from usage_pipeline.warehouse.roles import Role
 from usage_pipeline_tests.factories import Chat, set_clock, set_policy, tokens_of
 from usage_pipeline_tests.rollups import launching
 
-pytestmark = pytest.mark.command
+pytestmark = pytest.mark.stack
 
 Ran = dict[str, list[str]]
 FIRST = date(2026, 1, 1)

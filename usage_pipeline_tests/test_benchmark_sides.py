@@ -24,7 +24,7 @@ OTHERS: Final[dict[str, Callable[[Stage], Side]]] = {
     "the loop without": lambda stage: seed.loop(stage, has_index=False),
     "the view": seed.view,
 }
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.slow]
 
 
 @contextmanager

@@ -16,6 +16,8 @@ from usage_pipeline.warehouse.connections import Warehouse
 from usage_pipeline_tests.factories import Chat
 from usage_pipeline_tests.serving.history import ROLLUPS, START, History
 
+pytestmark = pytest.mark.command
+
 TODAY = date(2026, 1, 14)
 GAP = date(2026, 1, 13)
 

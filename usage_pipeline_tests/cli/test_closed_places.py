@@ -19,6 +19,8 @@ from usage_pipeline_tests.cli.test_own_database import refused
 from usage_pipeline_tests.cli.test_poor_databases import fill, url_of
 from usage_pipeline_tests.verbs import Verbs
 
+pytestmark = pytest.mark.command
+
 
 @pytest.fixture
 def folder() -> Iterator[Path]:

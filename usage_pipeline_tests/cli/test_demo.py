@@ -143,6 +143,7 @@ def rows(checkout: Checkout, query: str) -> set[tuple[Any, ...]]:
         return set(connection.execute(query.encode()).fetchall())
 
 
+@pytest.mark.slow
 def test_a_clone_where_a_deleted_one_was_starts_anew(checkout: Checkout) -> None:
     """As root the server's data stand outside the clone: those of another day were found, and refused."""
     first = checkout.usage_pipeline("demo", "--once", "--days", "15")

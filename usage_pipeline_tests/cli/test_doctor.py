@@ -26,6 +26,8 @@ from usage_pipeline_tests.stack import Done
 from usage_pipeline_tests.verbs import Verbs
 from usage_pipeline_tests.warehouse.test_poolers import folder_for_a_pooler, pooled
 
+pytestmark = pytest.mark.command
+
 START = date(2026, 1, 1)
 SECRET = "canary-pa55word"  # noqa: S105 - the one to look for
 NAMES = [
@@ -331,6 +333,7 @@ def test_a_read_only_database(server: Server, database: str, examine: Examine) -
     assert "read-only by default_transaction_read_only" in found.found("server")
 
 
+@pytest.mark.stack
 def test_a_standby(verbs: Verbs, server_kind: Kind) -> None:
     """Reports run there; whoever means to compute learns that it is the wrong server."""
     with server_kind.started() as server:
@@ -369,6 +372,7 @@ def test_a_login_that_is_admitted_too_rarely(verbs: Verbs, server: Server, exami
             connection.execute(f"alter role {embedded.LOGIN} connection limit -1".encode())
 
 
+@pytest.mark.stack
 def test_a_server_with_small_settings(verbs: Verbs, server_kind: Kind) -> None:
     """Too few sessions for Dagster's processes are a finding; what is only slow is advice."""
     options = ("max_connections=8", "shared_buffers=64MB", "max_wal_size=512MB")
@@ -388,6 +392,7 @@ def test_a_server_with_small_settings(verbs: Verbs, server_kind: Kind) -> None:
         assert "alter system set max_connections = 18;" in crowded.fix("sessions")
 
 
+@pytest.mark.stack
 def test_from_an_empty_server_to_a_sound_one(verbs: Verbs, server_kind: Kind) -> None:
     """Each step is the fix of the finding before it."""
     with server_kind.started() as server:
@@ -413,6 +418,7 @@ def test_from_an_empty_server_to_a_sound_one(verbs: Verbs, server_kind: Kind) ->
         assert examination(verbs, url).ill == []
 
 
+@pytest.mark.stack
 def test_an_embedded_server_without_room(verbs: Verbs, monkeypatch: pytest.MonkeyPatch) -> None:
     with USUAL.started() as server:
         with server.connect(embedded.DATABASE, embedded.LOGIN) as connection:

@@ -289,6 +289,7 @@ def test_a_worker_that_is_killed_is_followed_by_one_that_goes_on(demo: Demo) -> 
     goes_on(demo, backfill, run_id, finished)
 
 
+@pytest.mark.slow
 def test_a_power_cut_is_followed_by_a_run_that_goes_on(demo: Demo) -> None:
     """Everything is gone at once: Dagster would wait for the run for hours, and launch nothing beside it."""
     backfill, run_id, finished = half_way(demo)

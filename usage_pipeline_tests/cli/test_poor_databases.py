@@ -67,6 +67,7 @@ def closed_to_writers(server: Server, database: str) -> str:
 
 
 @pytest.mark.parametrize("place", ["standby", "closed_to_writers"])
+@pytest.mark.stack
 def test_a_read_only_database_is_read_and_not_written(
     request: pytest.FixtureRequest, verbs: Verbs, place: str
 ) -> None:

@@ -164,6 +164,7 @@ def test_a_typed_backfill(own: Own) -> None:
         assert own.stored() == everything("daily", "weekly", "monthly", "yearly")
 
 
+@pytest.mark.slow
 def test_a_typed_backfill_that_is_killed_alone(own: Own) -> None:
     """The stack goes on, and so does the grain: Dagster would wait two hours for whom it did not start."""
     command = ("backfill", "tokens_daily", "--from", str(DAYS[0]), "--to", str(DAYS[-1]))

@@ -99,6 +99,7 @@ def down(server: Server, database: str, tmp_path: Path, verbs: Verbs) -> Down:
     return Down(url_of(server, database), tmp_path, verbs)
 
 
+@pytest.mark.stack
 def test_killed_while_it_writes(down: Down, server: Server, database: str) -> None:
     """Half a file says of itself that it is none; the tables stand as if nobody had come."""
     with server.connect(database) as superuser:
@@ -112,6 +113,7 @@ def test_killed_while_it_writes(down: Down, server: Server, database: str) -> No
         assert down.found("*.partial") == [half]
 
 
+@pytest.mark.stack
 def test_killed_before_the_commit(down: Down, server: Server, database: str) -> None:
     """All files are whole and nothing was dropped: they are copies, and do no harm."""
     with server.connect(database) as superuser:

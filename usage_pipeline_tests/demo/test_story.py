@@ -228,6 +228,7 @@ def test_who_is_gone_stays_gone_while_the_story_goes_on(told: Story) -> None:
     assert len({each.id for each in later.all_messages}) == len(later.all_messages)
 
 
+@pytest.mark.slow
 def test_no_day_is_odd_by_chance() -> None:
     """With strangers drawn by lot a fresh demo began with a warning that nothing it said could remove."""
     for number in range(7):

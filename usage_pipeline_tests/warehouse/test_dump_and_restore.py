@@ -15,6 +15,8 @@ from usage_pipeline_tests.verbs import Verbs
 from usage_pipeline_tests.warehouse import dumps
 from usage_pipeline_tests.warehouse.dumps import NO_ROLES, READ_CLOCK, SUPERUSER, Target
 
+pytestmark = [pytest.mark.stack, pytest.mark.sql]
+
 OLDER: Final = Kind("15", "socket")
 
 

@@ -195,6 +195,7 @@ def test_a_process_without_a_first_day_asks_the_database(
     assert policy.at_load(found).first_day == START
 
 
+@pytest.mark.stack
 def test_a_location_without_a_first_day(server: Server, database: str) -> None:
     """As a pod loads it: with the URL of the database alone, and with one that does not answer."""
     url = server.url(database).set(drivername="postgresql").render_as_string()
