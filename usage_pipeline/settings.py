@@ -35,7 +35,7 @@ class Settings:
     token_source: str | None = None  # None: detected
     connections: int = 1  # how many periods are computed at once
     tokens_grace_days: int | None = None  # so long after its end a period is sealed; None: the database knows
-    automation: bool = False  # whether what is due is computed unattended; the demo's always is
+    automation: bool = False  # whether what is due is computed unattended; on in the demo
     session_totals: bool = False  # whether Dagster may run that asset; `sources enable` writes it
     dagster_pg_url: str | None = field(default=None, repr=False)
     operators_instance: Path | None = None  # the exported DAGSTER_HOME; None: the stack has its own

@@ -140,7 +140,7 @@ def demo() -> Iterator[Demo]:
 def running(checkout: Checkout) -> Iterator[Demo]:
     """The demo of this copy, from its greeting until it is ended, or was killed.
 
-    Without automation: at each full hour it would compute today, which no test here has asked for.
+    Without automation: once an hour it would compute today, which no test here has asked for.
     """
     log = checkout.folder / "demo.log"
     with log.open("w") as file:
