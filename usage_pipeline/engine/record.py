@@ -107,11 +107,7 @@ def record(
 def _update(columns: tuple[str, ...]) -> sa.Update:
     """The statement that sets these; composed once, as composing takes longer than executing."""
     is_row = (
-        LEDGER.c.rollup == _bind("of_rollup"),
-        LEDGER.c.period_start == _bind("of_period"),
+        LEDGER.c.rollup == sa.bindparam("of_rollup"),
+        LEDGER.c.period_start == sa.bindparam("of_period"),
     )
-    return sa.update(LEDGER).where(*is_row).values({name: _bind(f"new_{name}") for name in columns})
-
-
-def _bind(name: str) -> sa.BindParameter[Any]:
-    return sa.bindparam(name, required=True)
+    return sa.update(LEDGER).where(*is_row).values({name: sa.bindparam(f"new_{name}") for name in columns})

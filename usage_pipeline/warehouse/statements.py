@@ -13,8 +13,6 @@ from psycopg.rows import dict_row
 from sqlalchemy import Connection, CursorResult
 
 _NO_BINDS: Final = {"no_parameters": True}
-_DIALECT: Any = sa.make_url("postgresql+psycopg://").get_dialect()
-_NUMBERED: Final[sa.Dialect] = _DIALECT(paramstyle="numeric_dollar")
 
 
 @cache
@@ -71,7 +69,8 @@ def rows(connection: Connection, statement: sa.Executable, binds: Mapping[str, A
 @cache
 def rendered(statement: Any) -> tuple[bytes, tuple[str, ...], dict[str, Any]]:
     """The text, the bind of each place in it, and the values that are part of the statement."""
-    compiled = statement.compile(dialect=_NUMBERED)
+    dialect: Any = sa.make_url("postgresql+psycopg://").get_dialect()
+    compiled = statement.compile(dialect=dialect(paramstyle="numeric_dollar"))
     constants = {key: bind.value for key, bind in compiled.binds.items() if not bind.required}
     return str(compiled).encode(), tuple(compiled.positiontup or ()), constants
 
